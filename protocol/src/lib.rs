@@ -1,0 +1,20 @@
+//! What both sides of a door agree on: the bytes between phone, lock and access service.
+//!
+//! The transaction follows the Aliro 1.0 access transaction with a profile of our own on top; not certified.
+//! `docs/PROTOCOL.md` describes every byte with worked numbers.
+//!
+//! The crate needs neither `std` nor a heap. Features that do are for the phone and the service:
+//! `ring` (their crypto back end), `issue` (documents, certificates and tokens are built on the heap),
+//! `api` (the JSON exchanged over HTTP).
+#![no_std]
+#![cfg_attr(not(test), deny(clippy::indexing_slicing))]
+
+#[cfg(any(feature = "alloc", test))]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+#[cfg(feature = "api")]
+pub mod api;
+pub mod crypto;
+pub mod ids;
