@@ -1,0 +1,113 @@
+use keybutton_protocol::api::{AccessRefusal, HiddenReason, Problem};
+
+use super::{ErrorCode, KeyError, Retry};
+use crate::radio::{RadioError, RadioState};
+
+impl From<HiddenReason> for ErrorCode {
+    fn from(reason: HiddenReason) -> Self {
+        match reason {
+            HiddenReason::ModuleDisabled => Self::ModuleDisabled,
+            HiddenReason::NotSignedIn => Self::NotSignedIn,
+            HiddenReason::NoAccessGroup => Self::NoAccessGroup,
+            HiddenReason::UnlockMethodNative => Self::UnlockMethodNative,
+            HiddenReason::UserNotConfirmed => Self::UserNotConfirmed,
+            HiddenReason::MemberSuspended => Self::MemberSuspended,
+            HiddenReason::UnsupportedDevice => Self::UnsupportedDevice,
+            HiddenReason::UnknownMember => Self::UnknownMember,
+            HiddenReason::DeviceNotEnrolled => Self::DeviceNotEnrolled,
+        }
+    }
+}
+
+impl From<AccessRefusal> for ErrorCode {
+    fn from(reason: AccessRefusal) -> Self {
+        match reason {
+            AccessRefusal::NoPermission => Self::NoPermission,
+            AccessRefusal::OutsideSchedule => Self::OutsideSchedule,
+            AccessRefusal::NotYetValid => Self::NotYetValid,
+            AccessRefusal::Expired => Self::Expired,
+            AccessRefusal::UseLimit => Self::UseLimit,
+            AccessRefusal::PrimaryDeviceOnly => Self::PrimaryDeviceOnly,
+            AccessRefusal::TapOnly => Self::TapOnly,
+            AccessRefusal::Geofence => Self::Geofence,
+            AccessRefusal::ProximityRequired => Self::ProximityRequired,
+            AccessRefusal::LockedDown => Self::LockedDown,
+            AccessRefusal::ModuleDisabled => Self::ModuleDisabled,
+            AccessRefusal::UnlockMethodNative => Self::UnlockMethodNative,
+            AccessRefusal::UserNotConfirmed => Self::UserNotConfirmed,
+            AccessRefusal::MemberSuspended => Self::MemberSuspended,
+        }
+    }
+}
+
+impl ErrorCode {
+    /// The code for an error answer of the service: its own code where this version knows it, else by status.
+    ///
+    /// `problem` is `None` when the body was not a problem document.
+    pub fn from_http(status: u16, problem: Option<&Problem>) -> Self {
+        // A service can't speak for the vault, the radio or a press that it never saw.
+        let said = problem.and_then(|problem| Self::from_name(&problem.code)).filter(|code| code.is_of_service());
+        said.unwrap_or(match status {
+            401 => Self::SessionRejected,
+            403 => Self::NoPermission,
+            400 | 404 | 405 | 409 | 413 | 415 | 422 => Self::InvalidRequest,
+            _ => Self::ServiceFailed,
+        })
+    }
+
+    /// The code for a radio that can't be used; `None` when it can.
+    pub const fn from_radio_state(state: RadioState) -> Option<Self> {
+        match state {
+            RadioState::On => None,
+            RadioState::Off => Some(Self::BluetoothOff),
+            RadioState::Unauthorized => Some(Self::BluetoothUnauthorized),
+            RadioState::Absent => Some(Self::UnsupportedDevice),
+        }
+    }
+
+    const fn is_of_service(self) -> bool {
+        !matches!(self.retry(), Retry::SamePressOnly)
+            && !matches!(
+                self,
+                Self::VaultDamaged
+                    | Self::VaultUnavailable
+                    | Self::BluetoothOff
+                    | Self::BluetoothUnauthorized
+                    | Self::LinkLost
+                    | Self::LockNotFound
+                    | Self::LockNotRecognised
+                    | Self::PressCancelled
+                    | Self::PressInProgress
+                    | Self::DoorNotChosen
+                    | Self::DeviceKeyFailed
+                    | Self::TimedOut
+                    | Self::ClockWrong
+                    | Self::Internal
+            )
+    }
+}
+
+impl From<RadioError> for KeyError {
+    fn from(error: RadioError) -> Self {
+        Self::new(match error {
+            RadioError::Unavailable => ErrorCode::BluetoothOff,
+            RadioError::OutOfRange => ErrorCode::LockNotFound,
+            RadioError::WrongService => ErrorCode::LockNotRecognised,
+            RadioError::ConnectFailed | RadioError::LinkLost | RadioError::Closed | RadioError::Throttled => {
+                ErrorCode::LinkLost
+            }
+        })
+    }
+}
+
+impl From<HiddenReason> for KeyError {
+    fn from(reason: HiddenReason) -> Self {
+        Self::new(reason.into())
+    }
+}
+
+impl From<AccessRefusal> for KeyError {
+    fn from(reason: AccessRefusal) -> Self {
+        Self::new(reason.into())
+    }
+}

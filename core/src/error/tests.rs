@@ -1,0 +1,90 @@
+use std::collections::BTreeSet;
+
+use keybutton_protocol::api::{AccessRefusal, HiddenReason, Problem};
+
+use super::*;
+
+#[test]
+fn every_row_is_complete_and_unique() {
+    let names: BTreeSet<_> = TABLE.iter().map(|entry| entry.name).collect();
+    assert_eq!(names.len(), TABLE.len());
+    for entry in TABLE {
+        assert!(entry.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", entry.name);
+        assert!(entry.message.ends_with('.') && entry.remedy.ends_with('.'), "{}", entry.name);
+        assert_eq!(entry.code.entry(), entry);
+        assert_eq!(ErrorCode::from_name(entry.name), Some(entry.code));
+    }
+    assert_eq!(ErrorCode::from_name("granted"), None);
+}
+
+#[test]
+fn service_reasons_keep_their_spelling() {
+    for reason in [
+        AccessRefusal::NoPermission,
+        AccessRefusal::OutsideSchedule,
+        AccessRefusal::NotYetValid,
+        AccessRefusal::Expired,
+        AccessRefusal::UseLimit,
+        AccessRefusal::PrimaryDeviceOnly,
+        AccessRefusal::TapOnly,
+        AccessRefusal::Geofence,
+        AccessRefusal::ProximityRequired,
+        AccessRefusal::LockedDown,
+        AccessRefusal::ModuleDisabled,
+        AccessRefusal::UnlockMethodNative,
+        AccessRefusal::UserNotConfirmed,
+        AccessRefusal::MemberSuspended,
+    ] {
+        let json = serde_json::to_value(reason).unwrap();
+        assert_eq!(json, ErrorCode::from(reason).as_str());
+    }
+    for reason in [
+        HiddenReason::ModuleDisabled,
+        HiddenReason::NotSignedIn,
+        HiddenReason::NoAccessGroup,
+        HiddenReason::UnlockMethodNative,
+        HiddenReason::UserNotConfirmed,
+        HiddenReason::MemberSuspended,
+        HiddenReason::UnsupportedDevice,
+        HiddenReason::UnknownMember,
+        HiddenReason::DeviceNotEnrolled,
+    ] {
+        let json = serde_json::to_value(reason).unwrap();
+        assert_eq!(json, ErrorCode::from(reason).as_str());
+    }
+}
+
+#[test]
+fn service_answers_map_by_code_then_by_status() {
+    let problem = |code: &str, status| Problem {
+        kind: String::new(),
+        title: String::new(),
+        status,
+        detail: None,
+        code: code.into(),
+        retry: false,
+        remedy: String::new(),
+        devices: Vec::new(),
+    };
+    assert_eq!(
+        ErrorCode::from_http(409, Some(&problem("device-limit-reached", 409))),
+        ErrorCode::DeviceLimitReached
+    );
+    assert_eq!(ErrorCode::from_http(401, Some(&problem("something-new", 401))), ErrorCode::SessionRejected);
+    assert_eq!(ErrorCode::from_http(404, Some(&problem("no-verdict", 404))), ErrorCode::InvalidRequest);
+    assert_eq!(ErrorCode::from_http(502, None), ErrorCode::ServiceFailed);
+    assert_eq!(ErrorCode::from_http(302, None), ErrorCode::ServiceFailed);
+}
+
+#[test]
+fn only_what_may_have_opened_asks_for_the_same_press() {
+    let same: Vec<_> = TABLE.iter().filter(|e| e.retry == Retry::SamePressOnly).map(|e| e.name).collect();
+    assert_eq!(same, ["no-verdict", "cancelled-late"]);
+}
+
+#[test]
+fn debug_shows_the_code_and_display_the_message() {
+    let error = KeyError::new(ErrorCode::BluetoothOff);
+    assert_eq!(format!("{error:?}"), "KeyError(bluetooth-off)");
+    assert_eq!(error.to_string(), "Bluetooth is switched off.");
+}
