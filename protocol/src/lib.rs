@@ -16,5 +16,24 @@ extern crate std;
 
 #[cfg(feature = "api")]
 pub mod api;
+pub mod a5;
+pub mod apdu;
+pub mod buf;
+pub mod audit;
+pub mod cbor;
+pub mod certificate;
+pub mod channel;
+pub mod cose;
 pub mod crypto;
+pub mod document;
+pub mod exchange;
+pub mod frame;
 pub mod ids;
+pub mod keys;
+pub mod message;
+pub mod profile;
+pub mod signalling;
+pub mod tdate;
+pub mod tlv;
+pub mod token;
+pub mod verdict;
