@@ -1,0 +1,153 @@
+//! COSE_Sign1 with ES256, the signature around documents and tokens (`docs/PROTOCOL.md` section 10.1).
+
+use minicbor::{Encoder, encode::write::Cursor};
+use thiserror::Error;
+
+use crate::{
+    cbor::{CborError, Reader},
+    crypto::{Crypto, Signer},
+    ids::{Kid, PublicKey, Signature},
+};
+
+/// The only protected header accepted: `{ 1: -7 }`, ES256.
+pub const PROTECTED: [u8; 3] = [0xA1, 0x01, 0x26];
+
+/// The largest payload that is signed or verified, bytes: a message of `docs/PROTOCOL.md` section 14.
+pub const PAYLOAD_MAX: usize = 2_048;
+
+/// `Sig_structure` of the largest payload with the longest external data of ours.
+const SIGNED_MAX: usize = PAYLOAD_MAX + 64;
+
+/// Why a COSE_Sign1 is refused.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+pub enum CoseError {
+    /// It does not decode.
+    #[error("COSE_Sign1 does not decode: {0}")]
+    Malformed(#[from] CborError),
+    /// The protected header is not exactly `{ alg: ES256 }`.
+    #[error("COSE_Sign1 is not protected as ES256")]
+    Algorithm,
+    /// The unprotected header holds no kid of 8 bytes.
+    #[error("COSE_Sign1 has no key identifier")]
+    NoKid,
+    /// The unprotected header holds a certificate (x5chain).
+    #[error("COSE_Sign1 carries a certificate instead of a key identifier")]
+    Certificate,
+    /// The payload, or the buffer given, is too large or too small.
+    #[error("COSE_Sign1 payload does not fit")]
+    Size,
+    /// The signature does not verify.
+    #[error("COSE_Sign1 signature does not verify")]
+    Signature,
+}
+
+/// A decoded COSE_Sign1: nothing in it is trusted before [`Sign1::verify`].
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Sign1<'a> {
+    protected: &'a [u8],
+    kid: Option<&'a [u8]>,
+    x5chain: Option<&'a [u8]>,
+    payload: &'a [u8],
+    signature: Signature,
+}
+
+impl<'a> Sign1<'a> {
+    /// Decodes an untagged COSE_Sign1.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, CborError> {
+        Self::read(&mut Reader::new(bytes)?)
+    }
+
+    pub(crate) fn read(reader: &mut Reader<'a>) -> Result<Self, CborError> {
+        reader.array_of(4)?;
+        let protected = reader.bytes()?;
+        let (mut kid, mut x5chain) = (None, None);
+        for _ in 0..reader.map()? {
+            // Keys may be text in COSE; ours are numbers, whatever else is there is not protected and not used.
+            let key = reader.item()?;
+            match key {
+                [4] => kid = Some(reader.bytes()?),
+                [0x18, 33] => x5chain = Some(reader.item()?),
+                _ => reader.skip()?,
+            }
+        }
+        let payload = reader.bytes()?;
+        let signature = Signature(reader.byte_array()?);
+        Ok(Self { protected, kid, x5chain, payload, signature })
+    }
+
+    /// The key identifier, which names the key to verify with.
+    ///
+    /// Fails with [`CoseError::Certificate`] where a certificate stands in its place or beside it.
+    pub fn kid(&self) -> Result<Kid, CoseError> {
+        if self.x5chain.is_some() {
+            return Err(CoseError::Certificate);
+        }
+        self.kid.and_then(Kid::from_slice).ok_or(CoseError::NoKid)
+    }
+
+    /// The certificate header as it stands (a byte string or an array of them), for the interop setting only.
+    pub fn x5chain(&self) -> Option<&'a [u8]> {
+        self.x5chain
+    }
+
+    /// The signed payload, for those who verify first.
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The signature.
+    pub fn signature(&self) -> &Signature {
+        &self.signature
+    }
+
+    /// Verifies the signature and returns the payload.
+    ///
+    /// Fails with [`CoseError::Algorithm`] unless the protected header is exactly [`PROTECTED`].
+    pub fn verify<C: Crypto>(&self, crypto: &C, key: &PublicKey, external_aad: &[u8]) -> Result<&'a [u8], CoseError> {
+        if self.protected != PROTECTED {
+            return Err(CoseError::Algorithm);
+        }
+        let mut buffer = [0; SIGNED_MAX];
+        let signed = sig_structure(external_aad, self.payload, &mut buffer)?;
+        crypto.verify(key, signed, &self.signature).map_err(|_| CoseError::Signature)?;
+        Ok(self.payload)
+    }
+}
+
+/// Writes the bytes that are signed: `[ "Signature1", protected, external_aad, payload ]`.
+pub fn sig_structure<'o>(external_aad: &[u8], payload: &[u8], out: &'o mut [u8]) -> Result<&'o [u8], CoseError> {
+    let mut encoder = Encoder::new(Cursor::new(&mut *out));
+    encoder
+        .array(4)
+        .and_then(|e| e.str("Signature1"))
+        .and_then(|e| e.bytes(&PROTECTED))
+        .and_then(|e| e.bytes(external_aad))
+        .and_then(|e| e.bytes(payload))
+        .map_err(|_| CoseError::Size)?;
+    let len = encoder.writer().position();
+    out.get(..len).ok_or(CoseError::Size)
+}
+
+/// Signs `payload` and writes the COSE_Sign1; returns its length.
+pub fn sign1<S: Signer>(
+    signer: &mut S,
+    kid: &Kid,
+    external_aad: &[u8],
+    payload: &[u8],
+    out: &mut [u8],
+) -> Result<usize, CoseError> {
+    let mut buffer = [0; SIGNED_MAX];
+    let signed = sig_structure(external_aad, payload, &mut buffer)?;
+    let signature = signer.sign(signed).map_err(|_| CoseError::Signature)?;
+    let mut encoder = Encoder::new(Cursor::new(out));
+    encoder
+        .array(4)
+        .and_then(|e| e.bytes(&PROTECTED))
+        .and_then(|e| e.map(1))
+        .and_then(|e| e.u8(4))
+        .and_then(|e| e.bytes(kid.as_bytes()))
+        .and_then(|e| e.bytes(payload))
+        .and_then(|e| e.bytes(signature.as_bytes()))
+        .map_err(|_| CoseError::Size)?;
+    Ok(encoder.writer().position())
+}
