@@ -4,6 +4,9 @@
 //! results come back through [`RadioEvents`], which the core hands out. A radio moves ATT values, nothing more: it
 //! neither fragments nor reads them.
 
+#[cfg(feature = "air")]
+pub mod air;
+
 use std::{fmt, sync::Arc};
 
 use thiserror::Error;
