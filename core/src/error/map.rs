@@ -1,4 +1,7 @@
-use keybutton_protocol::api::{AccessRefusal, HiddenReason, Problem};
+use keybutton_protocol::{
+    api::{AccessRefusal, HiddenReason, Problem},
+    verdict::Reason,
+};
 
 use super::{ErrorCode, KeyError, Retry};
 use crate::radio::{RadioError, RadioState};
@@ -109,5 +112,31 @@ impl From<HiddenReason> for KeyError {
 impl From<AccessRefusal> for KeyError {
     fn from(reason: AccessRefusal) -> Self {
         Self::new(reason.into())
+    }
+}
+
+impl From<Reason> for ErrorCode {
+    /// The code for a lock's reason. "Granted" with a red status makes no sense and counts as unreadable data.
+    fn from(reason: Reason) -> Self {
+        match reason {
+            Reason::NotYetValid => Self::NotYetValid,
+            Reason::Expired => Self::Expired,
+            Reason::Revoked => Self::Revoked,
+            Reason::OutsideSchedule => Self::OutsideSchedule,
+            Reason::WrongLock => Self::WrongLock,
+            Reason::NoPermission => Self::NoPermission,
+            Reason::UseLimit => Self::UseLimit,
+            Reason::ClockUnknown => Self::ClockUnknown,
+            Reason::LockedDown => Self::LockedDown,
+            Reason::Privacy => Self::Privacy,
+            Reason::Hardware => Self::Hardware,
+            Reason::Busy => Self::Busy,
+            Reason::KeyUnknown => Self::KeyUnknown,
+            Reason::UserAuthRequired => Self::UserAuthRequired,
+            Reason::NotTrusted => Self::NotTrusted,
+            Reason::StaleDocument => Self::StaleDocument,
+            Reason::BadData | Reason::Granted => Self::BadData,
+            Reason::Policy => Self::Policy,
+        }
     }
 }
