@@ -29,6 +29,8 @@ pub mod document;
 pub mod exchange;
 pub mod frame;
 pub mod ids;
+#[cfg(feature = "issue")]
+pub mod issue;
 pub mod keys;
 pub mod message;
 pub mod profile;

@@ -161,27 +161,37 @@ impl<'a> Item<'a> {
     }
 }
 
-/// Writes a phone's answer to a request; returns its length, `None` when `out` is too small.
+/// Writes a phone's answer to a request; returns its length, `None` when `out` has no room for even an empty one.
 ///
 /// `stored` are documents as they came from the issuing service. Of each, only the elements asked for go out; a
-/// document without any is left out, and one that does not decode is never shown. The status is 0 in all cases.
+/// document without any is left out, and one that does not decode is never shown. What does not fit is left out from
+/// the end: the lock asks for what it needs most first. The status is 0 in all cases.
 pub fn answer(request: &DeviceRequest<'_>, stored: &[&[u8]], out: &mut [u8]) -> Option<usize> {
-    let shown = || {
-        request.documents().flat_map(move |asked| {
-            stored.iter().filter_map(move |bytes| {
-                let document = Document::parse(bytes).ok()?;
-                let same = asked.doc_type().is_some_and(|kind| kind.as_str() == document.doc_type);
-                (same && chosen(&asked, &document, |_| {})? > 0).then_some((asked, document))
-            })
+    let count = shown(request, stored).count();
+    (0..=count).rev().find_map(|count| write_answer(request, stored, count, out))
+}
+
+/// The documents asked for that have at least one element asked for.
+fn shown<'r, 'd>(
+    request: &DeviceRequest<'r>,
+    stored: &[&'d [u8]],
+) -> impl Iterator<Item = (RequestedDocument<'r>, Document<'d>)> {
+    request.documents().flat_map(move |asked| {
+        stored.iter().filter_map(move |bytes| {
+            let document = Document::parse(bytes).ok()?;
+            let same = asked.doc_type().is_some_and(|kind| kind.as_str() == document.doc_type);
+            (same && chosen(&asked, &document, |_| {})? > 0).then_some((asked, document))
         })
-    };
+    })
+}
+
+fn write_answer(request: &DeviceRequest<'_>, stored: &[&[u8]], count: usize, out: &mut [u8]) -> Option<usize> {
     let mut encoder = Encoder::new(Cursor::new(out));
-    let count = u64::try_from(shown().count()).ok()?;
     encoder.map(if count == 0 { 2 } else { 3 }).and_then(|e| e.str("1")).and_then(|e| e.str("1.0")).ok()?;
     if count > 0 {
-        encoder.str("2").and_then(|e| e.array(count)).ok()?;
+        encoder.str("2").and_then(|e| e.array(u64::try_from(count).unwrap_or(u64::MAX))).ok()?;
     }
-    for (asked, document) in shown() {
+    for (asked, document) in shown(request, stored).take(count) {
         write_chosen(&mut encoder, &asked, &document).ok()?;
     }
     encoder.str("3").and_then(|e| e.u8(0)).ok()?;

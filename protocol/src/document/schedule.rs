@@ -6,6 +6,7 @@ use crate::{
     document::list::List,
     ids::{Intent, UnixTime},
     tdate::DAY,
+    verdict::Reason,
 };
 
 /// The most schedules of one element.
@@ -192,6 +193,17 @@ pub enum RuleRefusal {
     OutsideSchedule,
     /// A rule has the capability, but whether it counts now can't be told without the time.
     ClockUnknown,
+}
+
+impl RuleRefusal {
+    /// The verdict's reason and detail.
+    pub const fn reason(self) -> (Reason, u8) {
+        match self {
+            Self::NoPermission => (Reason::NoPermission, 0),
+            Self::OutsideSchedule => (Reason::OutsideSchedule, 0),
+            Self::ClockUnknown => (Reason::ClockUnknown, 1),
+        }
+    }
 }
 
 /// Rules and the schedules they refer to.

@@ -15,6 +15,7 @@ use crate::{
         revocation::RevocationData,
     },
     ids::{Kid, PublicKey, UnixTime},
+    verdict::Reason,
 };
 
 /// Why a document or an element of it is refused.
@@ -59,6 +60,28 @@ pub enum DocumentError {
     /// An element's content is invalid.
     #[error(transparent)]
     Element(#[from] ElementError),
+}
+
+impl DocumentError {
+    /// The verdict's reason and detail; for bad data the detail is the step of section 10.2, 0 before the first and 8
+    /// for an element's content.
+    pub const fn reason(&self) -> (Reason, u8) {
+        match self {
+            Self::Malformed(_) => (Reason::BadData, 0),
+            Self::UnknownIssuer => (Reason::NotTrusted, 1),
+            Self::Signature => (Reason::NotTrusted, 2),
+            Self::DeviceKey => (Reason::NotTrusted, 3),
+            Self::Mso(_) | Self::Digest => (Reason::BadData, 3),
+            Self::DocType => (Reason::BadData, 4),
+            Self::DeviceKeyPresence => (Reason::BadData, 5),
+            Self::NotYetValid => (Reason::NotYetValid, 0),
+            Self::Expired => (Reason::Expired, 0),
+            Self::ClockUnknown => (Reason::ClockUnknown, 1),
+            Self::Iteration(IterationError::Stale) => (Reason::StaleDocument, 0),
+            Self::Iteration(IterationError::Missing | IterationError::Jump) => (Reason::BadData, 7),
+            Self::Element(_) => (Reason::BadData, 8),
+        }
+    }
 }
 
 /// What a document is expected to be.
