@@ -143,6 +143,18 @@ impl<'b> Writer<'b> {
     }
 }
 
+/// Gives handshake states a `Debug` that shows their name only, whatever the back end.
+macro_rules! opaque_debug {
+    ($($name:ident),+) => {$(
+        impl<C: $crate::crypto::Crypto> core::fmt::Debug for $name<C> {
+            fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+                f.debug_struct(stringify!($name)).finish_non_exhaustive()
+            }
+        }
+    )+};
+}
+pub(crate) use opaque_debug;
+
 /// A buffer has no room for what was to be written.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Error)]
 #[error("buffer too small")]

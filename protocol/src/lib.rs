@@ -34,6 +34,7 @@ pub mod issue;
 pub mod keys;
 pub mod message;
 pub mod profile;
+pub mod reader;
 pub mod signalling;
 pub mod tdate;
 pub mod tlv;

@@ -100,3 +100,27 @@ pub enum SaltAnchor {
     /// The certificate's subject key, as one third-party reader has it.
     Subject,
 }
+
+/// How much proof of the user a lock wants: tag 42 of AUTH0.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[repr(u8)]
+pub enum UserPolicy {
+    /// The phone's own setting decides.
+    PhoneSetting = 1,
+    /// The phone's setting for secure actions decides.
+    SecureAction = 2,
+    /// The user must authenticate.
+    Force = 3,
+}
+
+impl UserPolicy {
+    /// The policy for its byte.
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        Some(match byte {
+            1 => Self::PhoneSetting,
+            2 => Self::SecureAction,
+            3 => Self::Force,
+            _ => return None,
+        })
+    }
+}
