@@ -41,7 +41,7 @@ pub enum PeripheralEvent {
         /// The new link.
         link: LinkId,
         /// The phone's address.
-        peer: String,
+        peer: [u8; 6],
         /// The link's ATT MTU.
         mtu: u16,
     },
@@ -110,6 +110,15 @@ fn address_text(address: [u8; 6]) -> String {
     address.map(|byte| format!("{byte:02x}")).join(":")
 }
 
+/// Reads an address as the broker writes it; all zeros where it is none.
+fn parse_address(text: &str) -> [u8; 6] {
+    let mut address = [0; 6];
+    for (byte, hex) in address.iter_mut().zip(text.split(':')) {
+        *byte = u8::from_str_radix(hex, 16).unwrap_or_default();
+    }
+    address
+}
+
 /// Writes a participant's frames until either side has gone.
 pub(super) async fn send_frames(mut writer: Writer, mut frames: mpsc::UnboundedReceiver<ToBroker>) {
     while let Some(frame) = frames.recv().await {
@@ -123,7 +132,7 @@ async fn receive_frames(mut reader: Reader, report: mpsc::UnboundedSender<Periph
     while let Ok(frame) = wire::receive::<FromBroker>(&mut reader).await {
         let event = match frame {
             FromBroker::Connected { link, address, mtu } => {
-                PeripheralEvent::Connected { link: LinkId(link), peer: address, mtu }
+                PeripheralEvent::Connected { link: LinkId(link), peer: parse_address(&address), mtu }
             }
             FromBroker::Value { link, value } => PeripheralEvent::Value { link: LinkId(link), value: value.0 },
             FromBroker::Closed { link, .. } => PeripheralEvent::Closed { link: LinkId(link) },

@@ -67,7 +67,9 @@ async fn a_whole_meeting(broker: Broker) {
         }
     };
     assert_eq!(connected, Some(Event::Connected(advertisement.peripheral.clone(), 185)));
-    let PeripheralEvent::Connected { link, mtu: 185, .. } = peripheral.next_event().await else { panic!() };
+    let PeripheralEvent::Connected { link, mtu: 185, peer: [0x4B, 0x42, ..] } = peripheral.next_event().await else {
+        panic!()
+    };
 
     radio.write(&advertisement.peripheral, vec![1, 2, 3]).unwrap();
     assert_eq!(peripheral.next_event().await, PeripheralEvent::Value { link, value: vec![1, 2, 3] });

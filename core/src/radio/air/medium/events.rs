@@ -3,7 +3,7 @@
 use keybutton_protocol::api::Bytes;
 
 use super::{
-    Medium, Micros, Outbox, Timer,
+    Medium, Micros, Outbox, PartId, Timer,
     link::{Queued, Shape},
 };
 use crate::radio::air::{
@@ -41,7 +41,7 @@ impl Medium {
         if link.is_up() {
             link.report.setup_us = now - link.since;
             let (phone, lock, mtu) = (link.phone, link.lock, link.mtu);
-            let (lock_address, phone_address) = (link.address.clone(), format!("phone-{}", phone.0));
+            let (lock_address, phone_address) = (link.address.clone(), phone_address(phone));
             out.push((phone, FromBroker::Connected { link: id, address: lock_address, mtu }));
             out.push((lock, FromBroker::Connected { link: id, address: phone_address, mtu }));
             self.cut_if_due(id, out);
@@ -144,4 +144,10 @@ impl Medium {
             link.event = Some(self.timers.set(at, Timer::LinkEvent(id)));
         }
     }
+}
+
+/// A phone's random address: the same for as long as it stays on the air.
+fn phone_address(phone: PartId) -> String {
+    let [a, b, c, d] = phone.0.to_be_bytes();
+    format!("4b:42:{a:02x}:{b:02x}:{c:02x}:{d:02x}")
 }
