@@ -1,0 +1,222 @@
+//! Allow or refuse, with the reason: a pure function of what a key claims and of the lock's situation.
+
+use keybutton_protocol::{
+    document::{AccessData, DocumentError, access::ElementError, iteration::IterationError, schedule::RuleRefusal},
+    ids::{GroupId, Intent, Interface, UnixTime},
+    verdict::Reason,
+};
+
+use crate::{
+    config::{DocumentRules, IntentPolicy, Policy},
+    reader::Lockdown,
+};
+
+/// The detail of a repeated verdict, of [`Reason::ClockUnknown`] where a time token helps, and of an unknown issuer.
+const DETAIL_1: u8 = 1;
+
+/// What the lock decided.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Judgement {
+    pub(crate) reason: Reason,
+    pub(crate) detail: u8,
+}
+
+impl Judgement {
+    pub(crate) const GRANTED: Self = Self::new(Reason::Granted);
+
+    pub(crate) const fn new(reason: Reason) -> Self {
+        Self { reason, detail: 0 }
+    }
+
+    pub(crate) const fn with(reason: Reason, detail: u8) -> Self {
+        Self { reason, detail }
+    }
+
+    pub(crate) fn is_granted(self) -> bool {
+        self.reason == Reason::Granted
+    }
+}
+
+/// What is known about a key: from its verified document, now or earlier.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Claim<'a> {
+    pub(crate) signed: UnixTime,
+    pub(crate) valid_from: UnixTime,
+    pub(crate) valid_until: UnixTime,
+    pub(crate) time_required: bool,
+    pub(crate) access: &'a AccessData,
+    /// The key or its access identifier is on the revocation list.
+    pub(crate) revoked: bool,
+    /// The issuer's floor has left the document behind.
+    pub(crate) stale: bool,
+    /// How often the access identifier has opened this lock.
+    pub(crate) uses: u16,
+}
+
+/// A fault that keeps the lock from moving; the detail of [`Reason::Hardware`].
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Fault {
+    /// The bolt is stuck.
+    Jammed = 1,
+    /// The motor failed.
+    Motor = 2,
+    /// The battery is too low to move the bolt and to put it back.
+    Battery = 3,
+    /// The store failed.
+    Storage = 4,
+}
+
+/// The lock's situation during one transaction.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Situation<'a> {
+    /// The time, where the clock is good enough to refuse by it.
+    pub(crate) now: Option<UnixTime>,
+    /// The time that has certainly come, however little the clock knows.
+    pub(crate) not_before: UnixTime,
+    pub(crate) group: GroupId,
+    pub(crate) intent: Intent,
+    pub(crate) interface: Interface,
+    /// AUTH0 forced user authentication.
+    pub(crate) user_authenticated: bool,
+    pub(crate) policy: &'a Policy,
+    pub(crate) documents: &'a DocumentRules,
+    pub(crate) lockdown: Lockdown,
+    pub(crate) privacy: bool,
+    pub(crate) fault: Option<Fault>,
+}
+
+/// Decides in the order of `docs/PROTOCOL.md` section 17.
+pub(crate) fn decide(claim: &Claim<'_>, situation: &Situation<'_>) -> Judgement {
+    if claim.revoked {
+        return Judgement::new(Reason::Revoked);
+    }
+    if claim.stale {
+        return Judgement::new(Reason::StaleDocument);
+    }
+    let restrictions = &claim.access.restrictions;
+    let right_site = match restrictions.site {
+        Some(site) => site == situation.group,
+        None => !situation.documents.require_site_binding,
+    };
+    if !right_site {
+        return Judgement::new(Reason::WrongLock);
+    }
+    let checks = [check_time, check_rules, check_uses, check_user, check_policy, check_lock];
+    checks.iter().find_map(|check| check(claim, situation)).unwrap_or(Judgement::GRANTED)
+}
+
+/// The reason and detail for a document that did not verify.
+pub(crate) fn of_document_error(error: DocumentError) -> Judgement {
+    let (reason, detail) = match error {
+        DocumentError::UnknownIssuer => (Reason::NotTrusted, DETAIL_1),
+        DocumentError::Signature => (Reason::NotTrusted, 2),
+        DocumentError::DeviceKey => (Reason::NotTrusted, 3),
+        DocumentError::Malformed(_) | DocumentError::Mso(_) => (Reason::BadData, 0),
+        DocumentError::Digest => (Reason::BadData, 3),
+        DocumentError::DocType => (Reason::BadData, 4),
+        DocumentError::DeviceKeyPresence => (Reason::BadData, 5),
+        DocumentError::NotYetValid => (Reason::NotYetValid, 0),
+        DocumentError::Expired => (Reason::Expired, 0),
+        DocumentError::ClockUnknown => (Reason::ClockUnknown, DETAIL_1),
+        DocumentError::Iteration(error) => return of_iteration_error(error),
+        DocumentError::Element(error) => return of_element_error(error),
+    };
+    Judgement::with(reason, detail)
+}
+
+/// The reason and detail for an iteration that is refused.
+pub(crate) fn of_iteration_error(error: IterationError) -> Judgement {
+    match error {
+        IterationError::Stale => Judgement::new(Reason::StaleDocument),
+        IterationError::Missing | IterationError::Jump => Judgement::with(Reason::BadData, 7),
+    }
+}
+
+/// The reason for an element that is invalid.
+pub(crate) fn of_element_error(error: ElementError) -> Judgement {
+    match error {
+        ElementError::Malformed(_)
+        | ElementError::Version
+        | ElementError::UnknownExtension
+        | ElementError::TooMany => Judgement::new(Reason::BadData),
+    }
+}
+
+fn check_time(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
+    // What an issuer has signed has certainly come: a clock that is a little behind must not refuse a fresh key.
+    match situation.now.map(|now| now.max(claim.signed)) {
+        Some(now) if now > claim.valid_until => Some(Judgement::new(Reason::Expired)),
+        Some(now) if now < claim.valid_from => Some(Judgement::new(Reason::NotYetValid)),
+        Some(_) => None,
+        None if situation.not_before > claim.valid_until => Some(Judgement::new(Reason::Expired)),
+        None if claim.time_required => Some(Judgement::with(Reason::ClockUnknown, DETAIL_1)),
+        None => None,
+    }
+}
+
+fn check_rules(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
+    if claim.access.reader_rules {
+        return Some(Judgement::new(Reason::NoPermission));
+    }
+    let rules = &claim.access.rules;
+    if rules.rules.is_empty() && !situation.documents.require_rules {
+        return None;
+    }
+    let now = situation.now.map(|now| now.max(claim.signed));
+    match rules.decide(situation.intent, now, situation.policy.utc_offset_s) {
+        Ok(()) => None,
+        Err(RuleRefusal::NoPermission) => Some(Judgement::new(Reason::NoPermission)),
+        Err(RuleRefusal::OutsideSchedule) => Some(Judgement::new(Reason::OutsideSchedule)),
+        Err(RuleRefusal::ClockUnknown) => Some(Judgement::with(Reason::ClockUnknown, DETAIL_1)),
+    }
+}
+
+fn check_uses(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
+    let limit = claim.access.restrictions.use_limit.filter(|_| opens(situation.intent))?;
+    (claim.uses >= limit).then_some(Judgement::new(Reason::UseLimit))
+}
+
+fn check_user(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
+    (claim.access.restrictions.user_authentication && !situation.user_authenticated)
+        .then_some(Judgement::new(Reason::UserAuthRequired))
+}
+
+fn check_policy(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
+    let Situation { intent, interface, policy, .. } = situation;
+    let intent_allowed = match (policy.intents, intent) {
+        (IntentPolicy::Any, _) => true,
+        (IntentPolicy::MomentaryOnly, Intent::Unlock | Intent::Status | Intent::Sync) => true,
+        (IntentPolicy::MomentaryOnly, Intent::HoldOpen | Intent::Lock) => false,
+    };
+    let served = match interface {
+        Interface::Nfc => policy.interfaces.nfc,
+        Interface::Ble => policy.interfaces.ble,
+    };
+    let claimed = claim.access.restrictions.interfaces.is_none_or(|interfaces| interfaces.include(*interface));
+    (!(intent_allowed && served && claimed)).then_some(Judgement::new(Reason::Policy))
+}
+
+/// Lockdown, privacy and faults: they keep members from opening, not from locking or syncing.
+fn check_lock(_claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
+    let opening = opens(situation.intent) || situation.intent == Intent::Status;
+    let moving = opening || situation.intent == Intent::Lock;
+    if opening && situation.lockdown != Lockdown::Off {
+        return Some(Judgement::new(Reason::LockedDown));
+    }
+    if opening && situation.privacy {
+        return Some(Judgement::new(Reason::Privacy));
+    }
+    let fault = situation.fault.filter(|_| moving)?;
+    Some(Judgement::with(Reason::Hardware, fault as u8))
+}
+
+/// Whether an intent opens the door.
+pub(crate) fn opens(intent: Intent) -> bool {
+    match intent {
+        Intent::Unlock | Intent::HoldOpen => true,
+        Intent::Lock | Intent::Status | Intent::Sync => false,
+    }
+}
+
+#[cfg(test)]
+mod tests;
