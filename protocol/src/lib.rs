@@ -31,6 +31,7 @@ pub mod frame;
 pub mod ids;
 #[cfg(feature = "issue")]
 pub mod issue;
+pub mod initiator;
 pub mod keys;
 pub mod message;
 pub mod profile;

@@ -88,6 +88,8 @@ pub struct StatusWord(pub u16);
 impl StatusWord {
     /// Done.
     pub const OK: Self = Self(0x9000);
+    /// No information.
+    pub const GENERIC: Self = Self(0x6400);
     /// The data or the command has the wrong length.
     pub const WRONG_LENGTH: Self = Self(0x6700);
     /// The last command of a chain was expected.
@@ -100,6 +102,8 @@ impl StatusWord {
     pub const WRONG_DATA: Self = Self(0x6A80);
     /// Application not found.
     pub const NOT_FOUND: Self = Self(0x6A82);
+    /// Wrong P1 or P2.
+    pub const WRONG_PARAMETERS: Self = Self(0x6B00);
     /// Unknown INS.
     pub const UNKNOWN_INS: Self = Self(0x6D00);
     /// Unknown CLA.
