@@ -104,6 +104,8 @@ pub struct ParticipantReport {
     pub role: Role,
     /// Where it stands.
     pub position: Position,
+    /// How its radio and its links behave.
+    pub knobs: Knobs,
     /// Its radio is on.
     pub radio: bool,
     /// How many links it has.

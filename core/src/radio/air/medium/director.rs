@@ -61,6 +61,7 @@ impl Medium {
                 name: part.who.name.clone(),
                 role: part.role,
                 position: part.who.position,
+                knobs: part.who.knobs.clone(),
                 radio: part.radio,
                 links: u32::try_from(self.links_of(*id).len()).unwrap_or(u32::MAX),
             })
