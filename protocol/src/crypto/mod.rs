@@ -3,6 +3,11 @@
 //! Back ends: [`RustCrypto`](rustcrypto::RustCrypto) (portable, no heap; the lock's default) and `ring`
 //! (phone and service). A board with a crypto engine implements [`Crypto`] and [`Signer`] itself.
 
+#[cfg(feature = "ring")]
+pub mod ring;
+#[cfg(feature = "rustcrypto")]
+pub mod rustcrypto;
+
 use thiserror::Error;
 
 use crate::ids::{AeadKey, PublicKey, SharedSecret, Signature};
