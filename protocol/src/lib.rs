@@ -17,6 +17,7 @@ extern crate std;
 #[cfg(feature = "api")]
 pub mod api;
 pub mod a5;
+pub mod advert;
 pub mod apdu;
 pub mod buf;
 pub mod audit;
@@ -41,3 +42,6 @@ pub mod tdate;
 pub mod tlv;
 pub mod token;
 pub mod verdict;
+
+#[cfg(all(test, feature = "rustcrypto"))]
+mod testing;

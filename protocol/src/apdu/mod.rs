@@ -220,13 +220,14 @@ impl Layout {
             [0, hi, lo] => (7, 0, Some(extended_le(*hi, *lo))),
             [0, hi, lo, rest @ ..] => {
                 let len = usize::from(u16::from_be_bytes([*hi, *lo]));
-                let le = match rest.get(len..) {
+                let le = match rest.get(len..).filter(|_| len > 0) {
                     Some([]) => None,
                     Some([hi, lo]) => Some(extended_le(*hi, *lo)),
                     _ => return Err(ApduError::Length),
                 };
                 (7, len, le)
             }
+            [0, ..] => return Err(ApduError::Length),
             [lc, rest @ ..] => {
                 let len = usize::from(*lc);
                 let le = match rest.get(len..) {
@@ -237,9 +238,6 @@ impl Layout {
                 (5, len, le)
             }
         };
-        if start != 4 && len == 0 && rest.len() > 3 {
-            return Err(ApduError::Length);
-        }
         Ok(Self { header: *header, start, len, le })
     }
 }
