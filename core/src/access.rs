@@ -73,6 +73,12 @@ pub fn may_open(site: &Site, lock: &Lock, intent: Intent, interface: Interface, 
     Access::Refused { reason: ErrorCode::OutsideSchedule, when }
 }
 
+/// Whether the site's key opens `lock` only to an authenticated user.
+pub(crate) fn wants_user(site: &Site, lock: &Lock) -> bool {
+    let mut elements = elements_for(site, lock).peekable();
+    elements.peek().is_some() && elements.all(|data| data.restrictions.user_authentication)
+}
+
 fn outside_validity(site: &Site, now: UnixTime) -> Option<Access> {
     let validity = site.validity();
     if now.0.saturating_add(CLOCK_TOLERANCE_S) < validity.valid_from.0 {

@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 
 use keybutton_protocol::{
+    advert::{AdvertFlags, ServiceData, Tag},
     crypto::Crypto,
     ids::{GroupId, LockNumber},
 };
@@ -24,7 +25,15 @@ pub(super) struct Resolved {
 
 /// What tags mean, by tag.
 #[derive(Debug, Default)]
-pub(super) struct Tags(HashMap<[u8; 8], (Option<(GroupId, LockNumber, u8)>, Moment)>);
+pub(super) struct Tags(HashMap<Tag, (Option<Meaning>, Moment)>);
+
+/// A tag of a known site, and what unmasks the flags that came with it.
+#[derive(Clone, Copy, Debug)]
+struct Meaning {
+    group: GroupId,
+    number: LockNumber,
+    mask: u8,
+}
 
 impl Tags {
     /// Resolves a service data value; `None` for a stranger's, a malformed one, and a lock that is being set up.
@@ -35,36 +44,41 @@ impl Tags {
         keyring: &Keyring,
         crypto: &C,
     ) -> Option<Resolved> {
-        let (info, rest) = service_data.split_first()?;
-        let (tag, flags) = rest.split_first_chunk::<8>()?;
-        let &[flags] = flags else { return None };
-        if info >> 4 != 1 {
-            return None;
-        }
+        let data = ServiceData::parse(service_data).filter(|data| !data.setup)?;
         let fresh = |at: Moment| now.since(at) < REMEMBERED_US;
-        let known = match self.0.get(tag) {
+        let meaning = match self.0.get(&data.tag) {
             Some((known, at)) if fresh(*at) => *known,
             Some(_) | None => {
-                let found = keyring.sites().find_map(|site| {
-                    let key = site.resolving_key().expose();
-                    let [r0, r1, r2, n0, n1, check @ ..] = *tag;
-                    let r = [r0, r1, r2];
-                    let [c0, c1, c2, ..] = crypto.hmac_sha256(key, &[b"KBT2", &r, &[n0, n1]]);
-                    let [p0, p1, p2, ..] = crypto.hmac_sha256(key, &[b"KBT1", &r]);
-                    (check == [c0, c1, c2])
-                        .then(|| (site.group(), LockNumber(u16::from_be_bytes([n0 ^ p0, n1 ^ p1])), p2))
-                });
+                let found = look_up(&data, keyring, crypto);
                 if self.0.len() >= TAGS_MAX {
                     self.0.retain(|_, (_, at)| fresh(*at));
                 }
                 if self.0.len() < TAGS_MAX {
-                    self.0.insert(*tag, (found, now));
+                    self.0.insert(data.tag, (found, now));
                 }
                 found
             }
         };
-        let (group, number, mask) = known?;
-        let flags = flags ^ mask;
-        Some(Resolved { group, number, battery_low: flags & 2 != 0, busy: flags & 4 != 0 })
+        let Meaning { group, number, mask } = meaning?;
+        let flags = AdvertFlags(data.masked_flags ^ mask);
+        Some(Resolved {
+            group,
+            number,
+            battery_low: flags.contains(AdvertFlags::BATTERY_LOW),
+            busy: flags.contains(AdvertFlags::BUSY),
+        })
     }
+
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+}
+
+fn look_up<C: Crypto>(data: &ServiceData, keyring: &Keyring, crypto: &C) -> Option<Meaning> {
+    keyring.sites().find_map(|site| {
+        let resolved = data.resolve(crypto, site.resolving_key())?;
+        let mask = resolved.flags.0 ^ data.masked_flags;
+        Some(Meaning { group: site.group(), number: resolved.lock, mask })
+    })
 }

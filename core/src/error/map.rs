@@ -68,6 +68,31 @@ impl ErrorCode {
         }
     }
 
+    /// Whether the service spoke about the member's access, rather than failed to speak.
+    pub(crate) const fn is_refusal(self) -> bool {
+        matches!(
+            self,
+            Self::NotYetValid
+                | Self::Expired
+                | Self::Revoked
+                | Self::OutsideSchedule
+                | Self::NoPermission
+                | Self::UseLimit
+                | Self::LockedDown
+                | Self::PrimaryDeviceOnly
+                | Self::TapOnly
+                | Self::Geofence
+                | Self::ProximityRequired
+                | Self::ModuleDisabled
+                | Self::UnlockMethodNative
+                | Self::UserNotConfirmed
+                | Self::MemberSuspended
+                | Self::NoAccessGroup
+                | Self::UnknownMember
+                | Self::DeviceNotEnrolled
+        )
+    }
+
     const fn is_of_service(self) -> bool {
         !matches!(self.retry(), Retry::SamePressOnly)
             && !matches!(

@@ -105,6 +105,9 @@ error_table! {
     BadData = "bad-data", Keybutton, No,
         "The lock could not read the key.",
         "Update the app; if it stays, send the support file.";
+    LockRefused = "lock-refused", Lock, No,
+        "The lock refused and gave no reason this app knows.",
+        "Update the app; if it stays, ask the operator.";
     Policy = "policy", Operator, No,
         "The lock does not allow this action or this way of opening.",
         "Tap instead of pressing, or ask the operator what the door allows.";

@@ -48,16 +48,31 @@ pub struct UnlockOptions {
     pub deadline_us: u64,
     /// The member unlocked the phone for this press: doors that force user authentication may be opened.
     pub user_authenticated: bool,
+    /// The phone can answer a reader by NFC while the press lasts.
+    pub tap: bool,
+    /// The press repeats one that ended `Unconfirmed`, under the same press id: the lock may have opened already.
+    pub repeats: bool,
 }
 
 impl UnlockOptions {
     /// 10 s.
     pub const DEADLINE_US: u64 = 10_000_000;
+
+    /// How long after the lock was asked first a press may be repeated under its id, 20 s: well inside the time a lock
+    /// remembers its verdict (docs/PROTOCOL.md section 16).
+    pub const REPEAT_US: u64 = 20_000_000;
 }
 
 impl Default for UnlockOptions {
     fn default() -> Self {
-        Self { door: None, intent: Intent::Unlock, deadline_us: Self::DEADLINE_US, user_authenticated: true }
+        Self {
+            door: None,
+            intent: Intent::Unlock,
+            deadline_us: Self::DEADLINE_US,
+            user_authenticated: true,
+            tap: false,
+            repeats: false,
+        }
     }
 }
 
@@ -92,7 +107,7 @@ pub enum Input {
     Apdu(Vec<u8>),
     /// The phone left the reader's field.
     FieldLost,
-    /// The moment of `Machine::next_timer` has come. Early or spurious ones do no harm.
+    /// The moment of [`Machine::next_timer`](super::Machine::next_timer) has come. Early or spurious ones do no harm.
     Timer,
 }
 
@@ -148,8 +163,8 @@ pub enum Phase {
     Searching,
     /// More than one door is near: the member has to choose; best first.
     Choose(Vec<Candidate>),
-    /// The lock's model wants the phone held to it.
-    HoldToLock(DoorId),
+    /// The lock's model, or a phone without usable Bluetooth, wants the phone held to the lock.
+    HoldToLock(Option<DoorId>),
     /// The lock was found.
     Connecting(DoorId),
     /// Lock and phone are proving themselves to each other.
