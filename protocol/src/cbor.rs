@@ -192,7 +192,7 @@ impl<'b> Walker<'b> {
 
     fn item(&mut self, depth: u8) -> Result<(), CborError> {
         let (major, value) = self.head()?;
-        if major >= 4 && major <= 6 && depth >= MAX_DEPTH {
+        if (4..=6).contains(&major) && depth >= MAX_DEPTH {
             return Err(CborError::TooDeep);
         }
         match major {
@@ -302,7 +302,10 @@ mod tests {
         for major in [0x40, 0x60, 0x80, 0xA0] {
             assert_eq!(check(&[major | 0x1B, 0, 0, 0, 1, 0, 0, 0, 0]), Err(CborError::Truncated));
             assert_eq!(check(&[major | 0x1A, 0xFF, 0xFF, 0xFF, 0xFF]), Err(CborError::Truncated));
-            assert_eq!(check(&[major | 0x1B, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]), Err(CborError::Truncated));
+            assert_eq!(
+                check(&[major | 0x1B, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF, 0xFF]),
+                Err(CborError::Truncated)
+            );
         }
     }
 

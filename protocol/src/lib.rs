@@ -43,5 +43,6 @@ pub mod tlv;
 pub mod token;
 pub mod verdict;
 
-#[cfg(all(test, feature = "rustcrypto"))]
+#[cfg(test)]
+#[cfg(feature = "rustcrypto")]
 mod testing;

@@ -49,7 +49,7 @@ pub(crate) fn seconds(year: u32, month: u32, day: u32, hour: u32, minute: u32, s
     if !(1970..=2106).contains(&year) || hour > 23 || minute > 59 || second > 59 {
         return None;
     }
-    let leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    let leap = year.is_multiple_of(4) && (!year.is_multiple_of(100) || year.is_multiple_of(400));
     let longest = match month {
         4 | 6 | 9 | 11 => 30,
         2 if leap => 29,

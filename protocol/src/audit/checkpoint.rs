@@ -52,7 +52,12 @@ impl Checkpoint {
     }
 
     /// Verifies a signature by the lock's reader key.
-    pub fn verify<C: Crypto>(&self, crypto: &C, reader_key: &PublicKey, signature: &Signature) -> Result<(), CryptoError> {
+    pub fn verify<C: Crypto>(
+        &self,
+        crypto: &C,
+        reader_key: &PublicKey,
+        signature: &Signature,
+    ) -> Result<(), CryptoError> {
         crypto.verify(reader_key, &self.to_bytes(), signature)
     }
 }

@@ -58,7 +58,8 @@ pub fn write_plaintext<'r>(
     if count > RECORDS_MAX {
         return Err(EnvelopeError::Length);
     }
-    let (head, body) = out.get_mut(..len).and_then(|out| out.split_at_mut_checked(HEAD_LEN)).ok_or(EnvelopeError::Length)?;
+    let (head, body) =
+        out.get_mut(..len).and_then(|out| out.split_at_mut_checked(HEAD_LEN)).ok_or(EnvelopeError::Length)?;
     let (signature, rest) = head.split_at_mut(64);
     signature.copy_from_slice(checkpoint.as_bytes());
     let (seconds, number) = rest.split_at_mut(4);
@@ -159,7 +160,8 @@ mod sealed {
         len: usize,
         out: &mut [u8],
     ) -> Result<usize, EnvelopeError> {
-        let total = len.checked_add(SEAL_OVERHEAD).filter(|total| *total <= ENVELOPE_MAX).ok_or(EnvelopeError::Length)?;
+        let total =
+            len.checked_add(SEAL_OVERHEAD).filter(|total| *total <= ENVELOPE_MAX).ok_or(EnvelopeError::Length)?;
         let out = out.get_mut(..total).ok_or(EnvelopeError::Length)?;
         let (enc, rest) = out.split_at_mut(ENC);
         let (body, tag) = rest.split_at_mut(len);
@@ -185,7 +187,11 @@ mod sealed {
     /// Opens an envelope in place; returns the plaintext's place in `envelope`.
     ///
     /// `audit_key` is the private half, 32 bytes.
-    pub fn open<'e>(audit_key: &[u8; 32], reader: &ReaderId, envelope: &'e mut [u8]) -> Result<&'e [u8], EnvelopeError> {
+    pub fn open<'e>(
+        audit_key: &[u8; 32],
+        reader: &ReaderId,
+        envelope: &'e mut [u8],
+    ) -> Result<&'e [u8], EnvelopeError> {
         if envelope.len() > ENVELOPE_MAX {
             return Err(EnvelopeError::Length);
         }

@@ -4,14 +4,13 @@ mod checkpoint;
 mod envelope;
 mod record;
 #[cfg(test)]
+#[cfg(feature = "rustcrypto")]
 mod tests;
 
-pub use self::{
-    checkpoint::{CHECKPOINT_LEN, Checkpoint},
-    envelope::{
-        ENVELOPE_MAX, Envelope, EnvelopeError, PLAINTEXT_MAX, RECORDS_MAX, write_plaintext,
-    },
-    record::{ChainError, Head, RECORD_LEN, Record, RecordType, genesis, record_hash, verify_chain},
-};
 #[cfg(feature = "envelope")]
 pub use self::envelope::{SEAL_OVERHEAD, generate_audit_key, open, seal};
+pub use self::{
+    checkpoint::{CHECKPOINT_LEN, Checkpoint},
+    envelope::{ENVELOPE_MAX, Envelope, EnvelopeError, PLAINTEXT_MAX, RECORDS_MAX, write_plaintext},
+    record::{ChainError, Head, RECORD_LEN, Record, RecordType, genesis, record_hash, verify_chain},
+};

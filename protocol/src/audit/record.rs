@@ -107,8 +107,24 @@ impl Record {
         let (credential, rest) = rest.split_first_chunk()?;
         let (access_id, rest) = rest.split_first_chunk()?;
         let (unlock_id, previous) = rest.split_first_chunk()?;
-        let &[version, record_type, reason, status, n0, n1, n2, n3, t0, t1, t2, t3, clock_state, interface, battery, flags] =
-            head;
+        let &[
+            version,
+            record_type,
+            reason,
+            status,
+            n0,
+            n1,
+            n2,
+            n3,
+            t0,
+            t1,
+            t2,
+            t3,
+            clock_state,
+            interface,
+            battery,
+            flags,
+        ] = head;
         let interface = match interface {
             0 => None,
             0x5E => Some(Interface::Nfc),

@@ -3,6 +3,7 @@
 //! Only the parts that vary travel; whoever checks it rebuilds the signed DER around them. No X.509 parser is needed
 //! and nothing is allocated (`docs/PROTOCOL.md` section 6).
 
+mod chain;
 mod der;
 mod tbs;
 #[cfg(feature = "issue")]
@@ -15,6 +16,7 @@ use crate::{
     ids::{GroupId, PublicKey, Signature, SubId, UnixTime},
     tdate::{self, DAY},
 };
+pub use chain::IssuerCertificate;
 use der::DerWriter;
 #[cfg(feature = "issue")]
 pub use x509::write_x509;
@@ -257,9 +259,7 @@ fn date(text: &[u8]) -> Option<UnixTime> {
             let year = tdate::two(*y0, *y1)?;
             (if year < 50 { 2000 + year } else { 1900 + year }, rest)
         }
-        [y0, y1, y2, y3, rest @ ..] if text.len() == 15 => {
-            (tdate::two(*y0, *y1)? * 100 + tdate::two(*y2, *y3)?, rest)
-        }
+        [y0, y1, y2, y3, rest @ ..] if text.len() == 15 => (tdate::two(*y0, *y1)? * 100 + tdate::two(*y2, *y3)?, rest),
         _ => return None,
     };
     let &[m0, m1, d0, d1, h0, h1, n0, n1, s0, s1, b'Z'] = rest else { return None };
@@ -282,4 +282,5 @@ fn trimmed(text: &[u8; 15]) -> &[u8] {
 }
 
 #[cfg(test)]
+#[cfg(feature = "rustcrypto")]
 mod tests;

@@ -7,12 +7,12 @@
 pub mod access;
 pub mod iteration;
 pub mod list;
+mod mso;
 pub mod request;
 pub mod response;
 pub mod revocation;
 pub mod schedule;
 pub mod session;
-mod mso;
 mod verify;
 
 pub use self::{
@@ -21,7 +21,7 @@ pub use self::{
     request::{DeviceRequest, DocRequest},
     response::{DeviceResponse, Document, Item},
     revocation::{RevocationData, RevocationEntry, RevocationMode},
-    verify::{DocumentError, Expected, Verified, verify},
+    verify::{DocumentError, Expected, Verified, verify, verify_with_certificate},
 };
 
 use crate::{

@@ -155,7 +155,9 @@ impl<'a> Item<'a> {
             }
         }
         match (digest_id, random, element, value) {
-            (Some(digest_id), Some(16..=32), Some(element), Some(value)) => Ok(Self { digest_id, element, value, whole }),
+            (Some(digest_id), Some(16..=32), Some(element), Some(value)) => {
+                Ok(Self { digest_id, element, value, whole })
+            }
             _ => Err(CborError::Unexpected),
         }
     }

@@ -132,11 +132,7 @@ impl Schedule {
     ///
     /// `utc_offset` is the seconds to add to UTC for local time, where known; only a schedule in local time needs it.
     pub fn covers(&self, now: UnixTime, utc_offset: Option<i32>) -> InRange {
-        let now = if self.utc {
-            Some(now.0)
-        } else {
-            utc_offset.and_then(|offset| now.0.checked_add_signed(offset))
-        };
+        let now = if self.utc { Some(now.0) } else { utc_offset.and_then(|offset| now.0.checked_add_signed(offset)) };
         let Some(now) = now else { return InRange::Unknown };
         let supported = self.recurrence.is_none_or(|recurrence| recurrence.is_supported());
         if !supported {
@@ -176,11 +172,11 @@ impl Recurrence {
     fn opens_on(&self, first_day: u32, day: u32) -> bool {
         let interval = u32::from(self.interval.max(1));
         if self.pattern == 1 {
-            return (day - first_day) % interval == 0;
+            return (day - first_day).is_multiple_of(interval);
         }
         // 1970-01-01 was a Thursday: with three days added, weeks begin on Monday.
         let (week, first_week) = ((day + 3) / 7, (first_day + 3) / 7);
-        self.mask >> ((day + 3) % 7) & 1 == 1 && (week - first_week) % interval == 0
+        self.mask >> ((day + 3) % 7) & 1 == 1 && (week - first_week).is_multiple_of(interval)
     }
 }
 
@@ -232,7 +228,8 @@ impl Rules {
     }
 
     fn fits(&self, rule: &Rule, now: UnixTime, utc_offset: Option<i32>) -> bool {
-        let allowed = rule.allow.is_none_or(|mask| self.chosen(mask).any(|s| s.covers(now, utc_offset) == InRange::Yes));
+        let allowed =
+            rule.allow.is_none_or(|mask| self.chosen(mask).any(|s| s.covers(now, utc_offset) == InRange::Yes));
         let beyond = |mask: Mask| mask.0 >> self.schedules.len() != 0;
         let denied = rule
             .deny

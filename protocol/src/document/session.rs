@@ -43,7 +43,16 @@ pub fn wrap(form: Form, ciphertext: &[u8], out: &mut [u8]) -> Option<usize> {
 ///
 /// For those who encrypt in place.
 pub fn begin(form: Form, len: usize, out: &mut [u8]) -> Option<usize> {
-    let head = 1 + 1 + KEY.len() + if len < 24 { 1 } else if len < 0x100 { 2 } else { 3 };
+    let head = 1
+        + 1
+        + KEY.len()
+        + if len < 24 {
+            1
+        } else if len < 0x100 {
+            2
+        } else {
+            3
+        };
     let [high, low] = u16::try_from(head + len).ok()?.to_be_bytes();
     let tlv: &[u8] = match (form, high, low) {
         (Form::Bare, ..) => &[],

@@ -3,12 +3,14 @@
 use thiserror::Error;
 
 use crate::{
-    cbor::CborError,
+    cbor::{CborError, Reader},
+    certificate::IssuerCertificate,
     cose::{CoseError, Sign1},
     crypto::Crypto,
     document::{
         DocType, ELEMENT_REVOCATION,
         access::{AccessData, ElementError},
+        issuer_kid,
         iteration::{self, IterationError},
         mso::{Mso, Validity},
         response::{Document, Item},
@@ -132,7 +134,35 @@ pub fn verify<'a, C: Crypto>(
     verify_with_key(crypto, document, signature, kid, &key, expected)
 }
 
-pub(crate) fn verify_with_key<'a, C: Crypto>(
+/// Verifies a document that carries its issuer's certificate (x5chain) in place of a kid, steps 1 to 5.
+///
+/// For the interop setting of section 21 only: the product refuses such documents. The certificate has to be signed by
+/// `trusted` and the document within its dates.
+pub fn verify_with_certificate<'a, C: Crypto>(
+    crypto: &C,
+    document: &Document<'a>,
+    trusted: &PublicKey,
+    expected: Expected<'_>,
+) -> Result<Verified<'a>, DocumentError> {
+    let signature = document.issuer_auth();
+    let chain = signature.x5chain().ok_or(DocumentError::UnknownIssuer)?;
+    let mut reader = Reader::checked(chain);
+    let certificate = reader.bytes().or_else(|_| {
+        let mut reader = Reader::checked(chain);
+        reader.array_of(1).and_then(|()| reader.bytes())
+    })?;
+    let certificate =
+        IssuerCertificate::open(crypto, certificate, trusted).map_err(|_| DocumentError::UnknownIssuer)?;
+    let kid = issuer_kid(crypto, &certificate.key);
+    let verified = verify_with_key(crypto, document, signature, kid, &certificate.key, expected)?;
+    let signed = verified.validity().signed;
+    if signed < certificate.not_before || signed > certificate.not_after {
+        return Err(DocumentError::UnknownIssuer);
+    }
+    Ok(verified)
+}
+
+fn verify_with_key<'a, C: Crypto>(
     crypto: &C,
     document: &Document<'a>,
     signature: &Sign1<'a>,

@@ -9,7 +9,8 @@ use super::{EncodeResult, IssueError, Issuer, VecEncoder, count, element, encode
 use crate::{
     crypto::{Crypto, Signer},
     document::{
-        AccessData, DocType, ELEMENT_REVOCATION, ELEMENTS_MAX, RevocationEntry, revocation::ISSUED_MAX,
+        AccessData, DocType, ELEMENT_REVOCATION, ELEMENTS_MAX, RevocationEntry,
+        revocation::ISSUED_MAX,
         schedule::{RULES_MAX, SCHEDULES_MAX, Schedule},
     },
     ids::{PublicKey, UnixTime},
@@ -109,7 +110,8 @@ fn check_rules(data: &AccessData) -> Result<(), IssueError> {
     if data.reader_rules || rules.is_empty() || rules.len() > RULES_MAX || schedules.len() > SCHEDULES_MAX {
         return Err(IssueError::Content);
     }
-    let beyond = |mask: Option<crate::document::schedule::Mask>| mask.is_some_and(|mask| mask.0 >> schedules.len() != 0);
+    let beyond =
+        |mask: Option<crate::document::schedule::Mask>| mask.is_some_and(|mask| mask.0 >> schedules.len() != 0);
     if rules.iter().any(|rule| beyond(rule.allow) || beyond(rule.deny)) {
         return Err(IssueError::Content);
     }
@@ -125,7 +127,9 @@ fn is_evaluated(schedule: &Schedule) -> bool {
         };
         pattern && r.interval == 1 && r.ordinal == 0 && r.duration > 0
     };
-    schedule.utc && schedule.end.is_none_or(|end| end > schedule.start) && schedule.recurrence.as_ref().is_none_or(recurs)
+    schedule.utc
+        && schedule.end.is_none_or(|end| end > schedule.start)
+        && schedule.recurrence.as_ref().is_none_or(recurs)
 }
 
 /// Writes one item in its `#6.24(bstr)`, which is what its digest covers.

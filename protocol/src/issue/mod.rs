@@ -7,6 +7,7 @@
 mod document;
 mod element;
 #[cfg(test)]
+#[cfg(feature = "rustcrypto")]
 mod tests;
 
 use alloc::vec::Vec;
@@ -104,14 +105,15 @@ impl<S: Signer> Issuer<S> {
 
     fn sign1(&mut self, external_aad: &[u8], payload: &[u8]) -> Result<Vec<u8>, IssueError> {
         let mut out = [0; cose::PAYLOAD_MAX];
-        let len = cose::sign1(&mut self.signer, &self.kid, external_aad, payload, &mut out).map_err(|error| match error {
-            CoseError::Size => IssueError::TooLarge,
-            CoseError::Malformed(_)
-            | CoseError::Algorithm
-            | CoseError::NoKid
-            | CoseError::Certificate
-            | CoseError::Signature => IssueError::Signer,
-        })?;
+        let len =
+            cose::sign1(&mut self.signer, &self.kid, external_aad, payload, &mut out).map_err(|error| match error {
+                CoseError::Size => IssueError::TooLarge,
+                CoseError::Malformed(_)
+                | CoseError::Algorithm
+                | CoseError::NoKid
+                | CoseError::Certificate
+                | CoseError::Signature => IssueError::Signer,
+            })?;
         out.get(..len).map(<[u8]>::to_vec).ok_or(IssueError::TooLarge)
     }
 }
