@@ -3,12 +3,13 @@
 use core::time::Duration;
 
 use keybutton_protocol::{
-    audit::{Checkpoint, Head, RECORD_LEN, RECORDS_MAX, Record, RecordType, SEAL_OVERHEAD, record_hash, seal, write_plaintext},
+    audit::{Checkpoint, Head, RECORD_LEN, RECORDS_MAX, Record, RecordType, record_hash, seal, write_plaintext},
     crypto::{Crypto, Signer},
-    ids::{CredentialId, PublicKey, ReaderId, UnixTime, UnlockId},
+    ids::{CredentialId, Interface, PublicKey, ReaderId, UnixTime, UnlockId},
 };
 
 use crate::{
+    env::Env,
     store::{
         self, Store, StoreError,
         codec::{Decoder, Encoder},
@@ -29,12 +30,27 @@ pub(crate) struct Entry {
     pub(crate) status: u8,
     pub(crate) time: UnixTime,
     pub(crate) clock_state: u8,
-    pub(crate) interface: Option<keybutton_protocol::ids::Interface>,
+    pub(crate) interface: Option<Interface>,
     pub(crate) battery: u8,
     pub(crate) flags: u8,
     pub(crate) credential: CredentialId,
     pub(crate) access_id: [u8; 16],
     pub(crate) unlock_id: UnlockId,
+}
+
+/// For whom and as whom an envelope is sealed.
+pub(crate) struct SealFor<'a> {
+    pub(crate) reader: ReaderId,
+    pub(crate) audit_key: &'a PublicKey,
+    pub(crate) time: UnixTime,
+}
+
+/// Working memory for an envelope.
+pub(crate) struct EnvelopeRoom<'a> {
+    /// At least 18 records.
+    pub(crate) records: &'a mut [u8],
+    /// At least the longest envelope.
+    pub(crate) out: &'a mut [u8],
 }
 
 /// Why an envelope could not be made.
@@ -59,11 +75,7 @@ pub(crate) struct AuditRing {
 
 impl AuditRing {
     /// Finds the ends of the ring in the store, and checks the chain between them.
-    pub(crate) fn load<C: Crypto, T: Store>(
-        store: &mut T,
-        crypto: &C,
-        reader: &ReaderId,
-    ) -> Result<Self, StoreError> {
+    pub(crate) fn load<C: Crypto, T: Store>(store: &mut T, crypto: &C, reader: &ReaderId) -> Result<Self, StoreError> {
         let slots = store.audit_slots().max(1);
         let acknowledged = read_mark(store)?;
         let (mut newest, mut given_up) = (None::<Record>, 0);
@@ -91,6 +103,11 @@ impl AuditRing {
         let mut ring = Self { acknowledged, handed: acknowledged, ..Self::empty(head, slots) };
         ring.first = ring.walk_back(store, crypto, newest, oldest)?;
         Ok(ring)
+    }
+
+    /// A ring that nothing is ever written to: a lock in setup mode.
+    pub(crate) fn unused() -> Self {
+        Self::empty(Head { number: 0, hash: [0; 32] }, 1)
     }
 
     fn empty(head: Head, slots: u32) -> Self {
@@ -233,42 +250,33 @@ impl AuditRing {
         Ok(true)
     }
 
-    /// Seals the oldest records that wait into an envelope; returns its length and the last number in it.
-    ///
-    /// `records` is working memory for the records, at least 1,728 bytes.
-    #[allow(clippy::too_many_arguments)]
+    /// Seals the oldest records that wait into an envelope at the start of `room.out`; returns its length and the last
+    /// number in it.
     pub(crate) fn envelope<C: Crypto, S: Signer, T: Store>(
         &self,
-        store: &mut T,
-        crypto: &mut C,
-        signer: &mut S,
-        reader: ReaderId,
-        audit_key: &PublicKey,
-        time: UnixTime,
-        records: &mut [u8],
-        out: &mut [u8],
+        env: &mut Env<C, S, T>,
+        seal_for: &SealFor<'_>,
+        room: EnvelopeRoom<'_>,
     ) -> Result<Option<(usize, u32)>, HandOverError> {
         let from = self.handed.saturating_add(1).max(self.first);
-        let count = (self.head.number.saturating_add(1)).saturating_sub(from).min(RECORDS_MAX as u32);
-        if count == 0 {
-            return Ok(None);
-        }
-        let (places, _) = records.as_chunks_mut::<RECORD_LEN>();
-        let wanted = usize::try_from(count).map_err(|_| HandOverError::Seal)?;
-        let places = places.get_mut(..wanted).ok_or(HandOverError::Seal)?;
+        let count = self.head.number.saturating_add(1).saturating_sub(from);
+        let count = usize::try_from(count).unwrap_or(RECORDS_MAX).min(RECORDS_MAX);
+        let (places, _) = room.records.as_chunks_mut::<RECORD_LEN>();
+        let places = places.get_mut(..count).ok_or(HandOverError::Seal)?;
+        let mut last = from;
         for (number, place) in (from..).zip(places.iter_mut()) {
-            *place = read_slot(store, number % self.slots)
-                .map_err(HandOverError::Store)?
-                .ok_or(HandOverError::Store(StoreError::Io))?;
+            let stored = read_slot(&mut env.store, number % self.slots).map_err(HandOverError::Store)?;
+            *place = stored.ok_or(HandOverError::Store(StoreError::Io))?;
+            last = number;
         }
-        let last = from + (count - 1);
-        let hash = places.last().map(|record| record_hash(crypto, record)).ok_or(HandOverError::Seal)?;
+        let Some(newest) = places.last() else { return Ok(None) };
+        let hash = record_hash(&env.crypto, newest);
+        let SealFor { reader, audit_key, time } = *seal_for;
         let checkpoint = Checkpoint { reader, head: Head { number: last, hash }, time };
-        let signature = checkpoint.sign(signer).map_err(|_| HandOverError::Seal)?;
-        let room = out.get_mut(PublicKey::LEN..).ok_or(HandOverError::Seal)?;
-        let len = write_plaintext(&signature, time, places.iter(), room).map_err(|_| HandOverError::Seal)?;
-        let sealed = seal(crypto, audit_key, &reader, len, out).map_err(|_| HandOverError::Seal)?;
-        debug_assert_eq!(sealed, len + SEAL_OVERHEAD);
+        let signature = checkpoint.sign(&mut env.signer).map_err(|_| HandOverError::Seal)?;
+        let plaintext = room.out.get_mut(PublicKey::LEN..).ok_or(HandOverError::Seal)?;
+        let len = write_plaintext(&signature, time, places.iter(), plaintext).map_err(|_| HandOverError::Seal)?;
+        let sealed = seal(&mut env.crypto, audit_key, &reader, len, room.out).map_err(|_| HandOverError::Seal)?;
         Ok(Some((sealed, last)))
     }
 

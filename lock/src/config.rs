@@ -81,6 +81,8 @@ pub struct Policy {
     pub sound: bool,
     /// How long the bolt stays open, tenths of a second.
     pub open_time_ds: u16,
+    /// How long it stays open for a key with the capability for long openings, tenths of a second.
+    pub extended_open_time_ds: u16,
     /// How long a known key counts without a new document, seconds.
     pub offline_limit_s: u32,
     /// Members may ask for more than a moment: hold open, lock.
@@ -106,6 +108,7 @@ impl Default for Policy {
             high_security: false,
             sound: true,
             open_time_ds: 50,
+            extended_open_time_ds: 150,
             offline_limit_s: 48 * 3_600,
             intents: IntentPolicy::Any,
             interfaces: InterfacePolicy { nfc: true, ble: true },

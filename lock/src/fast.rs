@@ -20,7 +20,7 @@ const USE_BLOCK: u16 = 16;
 pub(crate) struct FastEntry {
     pub(crate) secret: Kpersistent,
     pub(crate) device_key: PublicKey,
-    pub(crate) access_id: AccessId,
+    pub(crate) access_id: Option<AccessId>,
     pub(crate) kid: Kid,
     pub(crate) iteration: u32,
     pub(crate) signed: UnixTime,
@@ -55,9 +55,7 @@ impl FastStore<'_> {
             let len = store.read(Record::Fast(slot), &mut value[..])?;
             let loaded = len.and_then(|len| FastEntry::decode(value.get(..len)?)).filter(|_| slot < limit);
             *place = match loaded {
-                Some((entry, uses)) => {
-                    FastSlot { entry: Some(entry), uses_left: uses, uses_stored: uses, used: 0 }
-                }
+                Some((entry, uses)) => FastSlot { entry: Some(entry), uses_left: uses, uses_stored: uses, used: 0 },
                 None => FastSlot::EMPTY,
             };
             if len.is_some() && place.entry.is_none() {
@@ -128,6 +126,14 @@ impl FastStore<'_> {
         Ok(())
     }
 
+    /// Removes the entry in a slot.
+    pub(crate) fn erase<T: Store>(&mut self, store: &mut T, slot: u8) -> Result<(), StoreError> {
+        if let Some(place) = self.slots.get_mut(usize::from(slot)) {
+            *place = FastSlot::EMPTY;
+        }
+        store.erase(Record::Fast(slot))
+    }
+
     /// Removes the entries for which `gone` holds.
     pub(crate) fn remove<T: Store>(
         &mut self,
@@ -161,7 +167,7 @@ impl FastEntry {
             .u32(self.signed.0)
             .u32(self.expires.0)
             .u16(uses)
-            .short(self.access_id.as_bytes());
+            .short(self.access_id.as_ref().map_or(&[], AccessId::as_bytes));
         encoder.finish()
     }
 
@@ -171,7 +177,10 @@ impl FastEntry {
         let (device_key, kid) = (PublicKey(decoder.array()?), Kid(decoder.array()?));
         let (iteration, signed, expires) = (decoder.u32()?, UnixTime(decoder.u32()?), UnixTime(decoder.u32()?));
         let uses = decoder.u16()?;
-        let access_id = AccessId::from_slice(decoder.short()?)?;
+        let access_id = match decoder.short()? {
+            [] => None,
+            id => Some(AccessId::from_slice(id)?),
+        };
         decoder.end()?;
         Some((Self { secret, device_key, access_id, kid, iteration, signed, expires }, uses))
     }
@@ -190,7 +199,7 @@ mod tests {
         FastEntry {
             secret: Kpersistent::new([n; 32]),
             device_key: PublicKey([n; 65]),
-            access_id: AccessId::from_slice(&[n; 8]).unwrap(),
+            access_id: AccessId::from_slice(&[n; 8]),
             kid: Kid([9; 8]),
             iteration: 42,
             signed: UnixTime(1_000),

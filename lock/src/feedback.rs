@@ -99,7 +99,8 @@ const fn step(light: Light, tone_hz: u16, duration_ms: u16) -> Step {
     Step { light, tone_hz, duration_ms }
 }
 
-const GRANTED: [Step; 3] = [step(Light::Green, 1_047, 90), step(Light::Green, 1_568, 140), step(Light::Green, 0, 1_270)];
+const GRANTED: [Step; 3] =
+    [step(Light::Green, 1_047, 90), step(Light::Green, 1_568, 140), step(Light::Green, 0, 1_270)];
 const REFUSED: [Step; 6] = [
     step(Light::Red, 220, 150),
     step(Light::Off, 0, 80),
@@ -117,25 +118,15 @@ const FAULT: [Step; 5] = [
     step(Light::Red, 0, 800),
 ];
 const SECURED: [Step; 2] = [step(Light::Amber, 523, 60), step(Light::Off, 0, 40)];
-const ALARM: [Step; 4] = [
-    step(Light::Red, 1_760, 250),
-    step(Light::Off, 0, 150),
-    step(Light::Red, 1_760, 250),
-    step(Light::Red, 0, 1_350),
-];
+const ALARM: [Step; 4] =
+    [step(Light::Red, 1_760, 250), step(Light::Off, 0, 150), step(Light::Red, 1_760, 250), step(Light::Red, 0, 1_350)];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const ALL: [Signal; 6] = [
-        Signal::Granted,
-        Signal::Refused,
-        Signal::Acknowledged,
-        Signal::Fault,
-        Signal::Secured,
-        Signal::Alarm,
-    ];
+    const ALL: [Signal; 6] =
+        [Signal::Granted, Signal::Refused, Signal::Acknowledged, Signal::Fault, Signal::Secured, Signal::Alarm];
 
     #[test]
     fn green_is_for_granted_alone() {

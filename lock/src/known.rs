@@ -3,7 +3,7 @@
 
 use keybutton_protocol::{
     buf::Buf,
-    ids::{AccessId, CredentialId, Kid, PublicKey, UnixTime},
+    ids::{CredentialId, Kid, PublicKey, UnixTime},
 };
 
 use crate::store::{
@@ -21,13 +21,13 @@ pub(crate) struct KnownKey {
     pub(crate) device_key: PublicKey,
     pub(crate) kid: Kid,
     pub(crate) iteration: u32,
+    pub(crate) has_iteration: bool,
     pub(crate) signed: UnixTime,
     pub(crate) valid_from: UnixTime,
     pub(crate) valid_until: UnixTime,
     pub(crate) time_required: bool,
     /// The document had further elements for this lock: a refusal by this one is not the last word.
     pub(crate) partial: bool,
-    pub(crate) access_id: AccessId,
     /// The access data of the element that counted, as CBOR.
     pub(crate) access_data: Buf<ACCESS_DATA_MAX>,
 }
@@ -120,9 +120,9 @@ impl KnownKey {
             .u32(self.signed.0)
             .u32(self.valid_from.0)
             .u32(self.valid_until.0)
+            .u8(u8::from(self.has_iteration))
             .u8(u8::from(self.time_required))
             .u8(u8::from(self.partial))
-            .short(self.access_id.as_bytes())
             .u16(u16::try_from(self.access_data.len()).ok()?)
             .bytes(&self.access_data);
         encoder.finish()
@@ -138,9 +138,9 @@ impl KnownKey {
             signed: UnixTime(decoder.u32()?),
             valid_from: UnixTime(decoder.u32()?),
             valid_until: UnixTime(decoder.u32()?),
+            has_iteration: decoder.u8()? != 0,
             time_required: decoder.u8()? != 0,
             partial: decoder.u8()? != 0,
-            access_id: AccessId::from_slice(decoder.short()?)?,
             access_data: {
                 let len = decoder.u16()?;
                 Buf::from_slice(decoder.bytes(len.into())?).ok()?
@@ -163,12 +163,12 @@ mod tests {
             device_key: PublicKey([n; 65]),
             kid: Kid([9; 8]),
             iteration: 42,
+            has_iteration: true,
             signed: UnixTime(1_000),
             valid_from: UnixTime(1_000),
             valid_until: UnixTime(5_000),
             time_required: true,
             partial: false,
-            access_id: AccessId::from_slice(&[n; 8]).unwrap(),
             access_data: Buf::from_slice(&[n; ACCESS_DATA_MAX]).unwrap(),
         }
     }

@@ -33,7 +33,7 @@ mod uses;
 pub use config::LockConfig;
 pub use policy::Fault;
 pub use reader::{
-    Action, Actions, Address, Advertising, BATTERY_UNKNOWN, Boot, Event, Failure, Input, LinkId, Lockdown, Maintenance, Memory, Path,
-    Reader,
+    Action, Actions, Address, Advertising, BATTERY_UNKNOWN, Boot, Event, Failure, Input, LINK, LinkId, Lockdown,
+    Maintenance, Memory, PHASE, Path, Place, REASSEMBLY, Reader, Tables,
 };
 pub use uptime::Uptime;

@@ -35,7 +35,35 @@ impl Judgement {
     pub(crate) fn is_granted(self) -> bool {
         self.reason == Reason::Granted
     }
+
+    /// How far the checks of section 17 got before this one failed; highest for granted.
+    pub(crate) fn rank(self) -> usize {
+        ORDER.iter().position(|reason| *reason == self.reason).unwrap_or(0)
+    }
 }
+
+/// The order in which reasons are checked when several apply.
+const ORDER: [Reason; 19] = [
+    Reason::Busy,
+    Reason::KeyUnknown,
+    Reason::NotTrusted,
+    Reason::BadData,
+    Reason::Revoked,
+    Reason::StaleDocument,
+    Reason::WrongLock,
+    Reason::Expired,
+    Reason::NotYetValid,
+    Reason::ClockUnknown,
+    Reason::NoPermission,
+    Reason::OutsideSchedule,
+    Reason::UseLimit,
+    Reason::UserAuthRequired,
+    Reason::Policy,
+    Reason::LockedDown,
+    Reason::Privacy,
+    Reason::Hardware,
+    Reason::Granted,
+];
 
 /// What is known about a key: from its verified document, now or earlier.
 #[derive(Clone, Copy, Debug)]
@@ -74,7 +102,8 @@ pub(crate) struct Situation<'a> {
     /// The time that has certainly come, however little the clock knows.
     pub(crate) not_before: UnixTime,
     pub(crate) group: GroupId,
-    pub(crate) intent: Intent,
+    /// What is wanted; `None` for an intent of a later version.
+    pub(crate) intent: Option<Intent>,
     pub(crate) interface: Interface,
     /// AUTH0 forced user authentication.
     pub(crate) user_authenticated: bool,
@@ -135,10 +164,9 @@ pub(crate) fn of_iteration_error(error: IterationError) -> Judgement {
 /// The reason for an element that is invalid.
 pub(crate) fn of_element_error(error: ElementError) -> Judgement {
     match error {
-        ElementError::Malformed(_)
-        | ElementError::Version
-        | ElementError::UnknownExtension
-        | ElementError::TooMany => Judgement::new(Reason::BadData),
+        ElementError::Malformed(_) | ElementError::Version | ElementError::UnknownExtension | ElementError::TooMany => {
+            Judgement::new(Reason::BadData)
+        }
     }
 }
 
@@ -163,7 +191,8 @@ fn check_rules(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement
         return None;
     }
     let now = situation.now.map(|now| now.max(claim.signed));
-    match rules.decide(situation.intent, now, situation.policy.utc_offset_s) {
+    let Some(intent) = situation.intent else { return None };
+    match rules.decide(intent, now, situation.policy.utc_offset_s) {
         Ok(()) => None,
         Err(RuleRefusal::NoPermission) => Some(Judgement::new(Reason::NoPermission)),
         Err(RuleRefusal::OutsideSchedule) => Some(Judgement::new(Reason::OutsideSchedule)),
@@ -172,7 +201,7 @@ fn check_rules(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement
 }
 
 fn check_uses(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
-    let limit = claim.access.restrictions.use_limit.filter(|_| opens(situation.intent))?;
+    let limit = claim.access.restrictions.use_limit.filter(|_| situation.intent.is_some_and(opens))?;
     (claim.uses >= limit).then_some(Judgement::new(Reason::UseLimit))
 }
 
@@ -184,9 +213,10 @@ fn check_user(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement>
 fn check_policy(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
     let Situation { intent, interface, policy, .. } = situation;
     let intent_allowed = match (policy.intents, intent) {
-        (IntentPolicy::Any, _) => true,
-        (IntentPolicy::MomentaryOnly, Intent::Unlock | Intent::Status | Intent::Sync) => true,
-        (IntentPolicy::MomentaryOnly, Intent::HoldOpen | Intent::Lock) => false,
+        (_, None) => false,
+        (IntentPolicy::Any, Some(_)) => true,
+        (IntentPolicy::MomentaryOnly, Some(Intent::Unlock | Intent::Status | Intent::Sync)) => true,
+        (IntentPolicy::MomentaryOnly, Some(Intent::HoldOpen | Intent::Lock)) => false,
     };
     let served = match interface {
         Interface::Nfc => policy.interfaces.nfc,
@@ -198,8 +228,8 @@ fn check_policy(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgemen
 
 /// Lockdown, privacy and faults: they keep members from opening, not from locking or syncing.
 fn check_lock(_claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
-    let opening = opens(situation.intent) || situation.intent == Intent::Status;
-    let moving = opening || situation.intent == Intent::Lock;
+    let opening = situation.intent.is_some_and(opens) || situation.intent == Some(Intent::Status);
+    let moving = opening || situation.intent == Some(Intent::Lock);
     if opening && situation.lockdown != Lockdown::Off {
         return Some(Judgement::new(Reason::LockedDown));
     }

@@ -30,8 +30,6 @@ pub(crate) struct Floor {
 pub(crate) struct AccessFloors([Option<Floor>; ISSUERS_MAX]);
 
 impl AccessFloors {
-    pub(crate) const EMPTY: Self = Self([None; ISSUERS_MAX]);
-
     /// Reads S, not below what the issuers had when the lock was claimed. Issuers that are gone are forgotten.
     pub(crate) fn load<T: Store>(store: &mut T, issuers: &[Issuer]) -> Result<Self, StoreError> {
         let mut value = [0; Record::Floors.max_len()];
@@ -76,18 +74,12 @@ pub(crate) struct Revocations {
     entries: [Option<(Kid, RevocationEntry)>; REVOCATIONS_MAX],
 }
 
-/// Why a list was not taken over.
+/// A list has more entries than the lock has room for; the old list stays in force.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum ApplyError {
-    /// It has more entries than the lock has room for; the old list stays in force.
-    NoRoom,
-    /// The store failed.
-    Store(StoreError),
-}
+pub(crate) struct NoRoom;
 
 impl Revocations {
-    pub(crate) const EMPTY: Self =
-        Self { floors: [None; ISSUERS_MAX], signed: None, entries: [None; REVOCATIONS_MAX] };
+    pub(crate) const EMPTY: Self = Self { floors: [None; ISSUERS_MAX], signed: None, entries: [None; REVOCATIONS_MAX] };
 
     /// Reads R and the list into `self`. Issuers that are gone take their entries with them.
     pub(crate) fn load<T: Store>(
@@ -138,23 +130,22 @@ impl Revocations {
         signed: UnixTime,
         now: Option<UnixTime>,
         data: &RevocationData<'_>,
-    ) -> Result<(), ApplyError> {
+    ) -> Result<(), NoRoom> {
         self.clone_from(current);
         let overwrite = data.mode() == RevocationMode::Overwrite;
         for slot in &mut self.entries {
-            let over = |entry: &RevocationEntry| {
-                matches!((entry.expires, now), (Some(end), Some(now)) if end.0.saturating_add(GRACE_S) < now.0)
-            };
+            let over = |entry: &RevocationEntry| matches!((entry.expires, now), (Some(end), Some(now)) if end.0.saturating_add(GRACE_S) < now.0);
             if slot.is_some_and(|(issuer, entry)| (overwrite && issuer == kid) || over(&entry)) {
                 *slot = None;
             }
         }
         for entry in data.additions() {
-            let held = self.entries.iter().position(|slot| {
-                slot.is_some_and(|(issuer, held)| issuer == kid && held.is_about_same(&entry))
-            });
-            let place = held.or_else(|| self.entries.iter().position(Option::is_none)).ok_or(ApplyError::NoRoom)?;
-            *self.entries.get_mut(place).ok_or(ApplyError::NoRoom)? = Some((kid, entry));
+            let held = self
+                .entries
+                .iter()
+                .position(|slot| slot.is_some_and(|(issuer, held)| issuer == kid && held.is_about_same(&entry)));
+            let place = held.or_else(|| self.entries.iter().position(Option::is_none)).ok_or(NoRoom)?;
+            *self.entries.get_mut(place).ok_or(NoRoom)? = Some((kid, entry));
         }
         for removal in data.removals() {
             for slot in &mut self.entries {
@@ -171,9 +162,9 @@ impl Revocations {
     }
 
     /// Writes R and the list, in one record.
-    pub(crate) fn persist<T: Store>(&self, store: &mut T, buffer: &mut [u8]) -> Result<(), ApplyError> {
-        let value = self.encode(buffer).ok_or(ApplyError::Store(StoreError::Full))?;
-        store.write(Record::Revocations, value).map_err(ApplyError::Store)
+    pub(crate) fn persist<T: Store>(&self, store: &mut T, buffer: &mut [u8]) -> Result<(), StoreError> {
+        let value = self.encode(buffer).ok_or(StoreError::Full)?;
+        store.write(Record::Revocations, value)
     }
 
     fn encode<'b>(&self, out: &'b mut [u8]) -> Option<&'b [u8]> {

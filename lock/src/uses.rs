@@ -43,17 +43,10 @@ impl UseCounters<'_> {
             let mut value = [0; Record::Uses(0).max_len()];
             *entry = match store.read(record, &mut value)? {
                 None => None,
-                Some(len) => {
-                    Some(value.get(..len).and_then(UseCount::decode).ok_or(StoreError::Damaged(record))?)
-                }
+                Some(len) => Some(value.get(..len).and_then(UseCount::decode).ok_or(StoreError::Damaged(record))?),
             };
         }
         Ok(())
-    }
-
-    /// How often `key` was used.
-    pub(crate) fn uses(&self, key: &UseKey) -> u16 {
-        self.0.iter().flatten().find(|count| count.key == *key).map_or(0, |count| count.uses)
     }
 
     /// Counts one more use. Fails without counting when there is no room: nothing may open then.
@@ -84,6 +77,11 @@ impl UseCounters<'_> {
             .or_else(|| position(&|entry| entry.is_none()))
             .or_else(|| position(&|entry| entry.is_some_and(|count| count.until < now)))
     }
+}
+
+/// How often `key` was used.
+pub(crate) fn uses(counters: &[Option<UseCount>], key: &UseKey) -> u16 {
+    counters.iter().flatten().find(|count| count.key == *key).map_or(0, |count| count.uses)
 }
 
 impl UseCount {
@@ -117,8 +115,8 @@ mod tests {
         let mut slots = [None; 2];
         let mut counters = UseCounters(&mut slots);
         counters.load(&mut store).unwrap();
-        assert_eq!(counters.uses(&[1; 16]), 2);
-        assert_eq!(counters.uses(&[2; 16]), 0);
+        assert_eq!(uses(counters.0, &[1; 16]), 2);
+        assert_eq!(uses(counters.0, &[2; 16]), 0);
     }
 
     #[test]
@@ -130,7 +128,7 @@ mod tests {
         counters.count(&mut store, [2; 16], UnixTime(200), UnixTime(50)).unwrap();
         assert_eq!(counters.count(&mut store, [3; 16], UnixTime(300), UnixTime(100)), Err(StoreError::Full));
         counters.count(&mut store, [3; 16], UnixTime(300), UnixTime(101)).unwrap();
-        assert_eq!((counters.uses(&[1; 16]), counters.uses(&[2; 16]), counters.uses(&[3; 16])), (0, 1, 1));
+        assert_eq!((uses(counters.0, &[1; 16]), uses(counters.0, &[2; 16]), uses(counters.0, &[3; 16])), (0, 1, 1));
     }
 
     #[test]

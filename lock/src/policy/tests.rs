@@ -40,7 +40,7 @@ fn situation<'a>(policy: &'a Policy, documents: &'a DocumentRules) -> Situation<
         now: Some(NOW),
         not_before: NOW,
         group: SITE,
-        intent: Intent::Unlock,
+        intent: Some(Intent::Unlock),
         interface: Interface::Ble,
         user_authenticated: false,
         policy,
@@ -51,7 +51,10 @@ fn situation<'a>(policy: &'a Policy, documents: &'a DocumentRules) -> Situation<
     }
 }
 
-fn reason(change: impl FnOnce(&mut AccessData, &mut Policy), adjust: impl FnOnce(&mut Claim<'_>, &mut Situation<'_>)) -> Judgement {
+fn reason(
+    change: impl FnOnce(&mut AccessData, &mut Policy),
+    adjust: impl FnOnce(&mut Claim<'_>, &mut Situation<'_>),
+) -> Judgement {
     let (mut data, mut policy) = (access(&[rule(0x0A)]), Policy::default());
     change(&mut data, &mut policy);
     let (mut claim, mut situation) = (claim(&data), situation(&policy, &DocumentRules::PRODUCT));
@@ -76,7 +79,7 @@ fn each_reason_alone() {
         (Reason::LockedDown, |_, s| s.lockdown = Lockdown::Site),
         (Reason::Privacy, |_, s| s.privacy = true),
         (Reason::Hardware, |_, s| s.fault = Some(Fault::Motor)),
-        (Reason::NoPermission, |_, s| s.intent = Intent::Lock),
+        (Reason::NoPermission, |_, s| s.intent = Some(Intent::Lock)),
     ];
     for (expected, adjust) in adjusted {
         assert_eq!(reason(|_, _| {}, adjust).reason, expected);
@@ -110,10 +113,15 @@ fn l_no_clock() {
 
 #[test]
 fn l_expired_and_l_early_include_both_ends() {
-    let at = |now: u32| reason(|_, _| {}, |c, s| {
-        c.signed = UnixTime(0);
-        s.now = Some(UnixTime(now));
-    });
+    let at = |now: u32| {
+        reason(
+            |_, _| {},
+            |c, s| {
+                c.signed = UnixTime(0);
+                s.now = Some(UnixTime(now));
+            },
+        )
+    };
     assert_eq!(at(NOW.0 - 3_601).reason, Reason::NotYetValid);
     assert_eq!(at(NOW.0 - 3_600), Judgement::GRANTED);
     assert_eq!(at(NOW.0 + 3_600), Judgement::GRANTED);
@@ -122,11 +130,14 @@ fn l_expired_and_l_early_include_both_ends() {
 
 #[test]
 fn a_fresh_key_is_good_at_a_clock_that_is_a_little_behind() {
-    let behind = reason(|_, _| {}, |c, s| {
-        c.signed = UnixTime(NOW.0 + 200);
-        c.valid_from = c.signed;
-        s.now = Some(NOW);
-    });
+    let behind = reason(
+        |_, _| {},
+        |c, s| {
+            c.signed = UnixTime(NOW.0 + 200);
+            c.valid_from = c.signed;
+            s.now = Some(NOW);
+        },
+    );
     assert_eq!(behind, Judgement::GRANTED);
 }
 
@@ -134,7 +145,7 @@ fn a_fresh_key_is_good_at_a_clock_that_is_a_little_behind() {
 fn l_capability() {
     let secure_only = |a: &mut AccessData, _: &mut Policy| a.rules.rules = List::from_slice(&[rule(1)]).unwrap();
     assert_eq!(reason(secure_only, |_, _| {}).reason, Reason::NoPermission);
-    assert_eq!(reason(secure_only, |_, s| s.intent = Intent::Lock), Judgement::GRANTED);
+    assert_eq!(reason(secure_only, |_, s| s.intent = Some(Intent::Lock)), Judgement::GRANTED);
     assert_eq!(reason(|a, _| a.rules.rules = List::new(), |_, _| {}).reason, Reason::NoPermission);
 }
 
@@ -143,8 +154,7 @@ fn l_deny_schedule() {
     let day = Schedule { start: UnixTime(NOW.0 - 86_400), end: None, recurrence: None, utc: true };
     let both = |a: &mut AccessData, _: &mut Policy| {
         a.rules.schedules = List::from_slice(&[day, day]).unwrap();
-        a.rules.rules =
-            List::from_slice(&[Rule { allow: Some(Mask(1)), deny: Some(Mask(2)), ..rule(8) }]).unwrap();
+        a.rules.rules = List::from_slice(&[Rule { allow: Some(Mask(1)), deny: Some(Mask(2)), ..rule(8) }]).unwrap();
     };
     assert_eq!(reason(both, |_, _| {}).reason, Reason::OutsideSchedule);
 }
@@ -170,7 +180,7 @@ fn reasons_come_in_the_order_of_section_17() {
     let worst = |c: &mut Claim<'_>, s: &mut Situation<'_>| {
         (c.revoked, c.stale, c.uses) = (true, true, 9);
         (s.lockdown, s.privacy, s.fault) = (Lockdown::Door, true, Some(Fault::Jammed));
-        (s.group, s.now, s.intent) = (GroupId([8; 16]), Some(UnixTime(u32::MAX)), Intent::HoldOpen);
+        (s.group, s.now, s.intent) = (GroupId([8; 16]), Some(UnixTime(u32::MAX)), Some(Intent::HoldOpen));
     };
     let cures: [fn(&mut Claim<'_>, &mut Situation<'_>, &mut AccessData, &mut Policy); 10] = [
         |c, _, _, _| c.revoked = false,
@@ -217,11 +227,14 @@ fn reasons_come_in_the_order_of_section_17() {
 #[test]
 fn locking_and_syncing_are_served_under_lockdown() {
     let down = |intent: Intent| {
-        reason(|a, _| a.rules.rules = List::from_slice(&[rule(0x0B)]).unwrap(), |_, s| {
-            s.intent = intent;
-            s.lockdown = Lockdown::Site;
-            s.privacy = true;
-        })
+        reason(
+            |a, _| a.rules.rules = List::from_slice(&[rule(0x0B)]).unwrap(),
+            |_, s| {
+                s.intent = Some(intent);
+                s.lockdown = Lockdown::Site;
+                s.privacy = true;
+            },
+        )
     };
     assert_eq!(down(Intent::Lock), Judgement::GRANTED);
     assert_eq!(down(Intent::Sync), Judgement::GRANTED);

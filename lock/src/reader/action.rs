@@ -2,6 +2,7 @@
 
 use keybutton_protocol::{
     ids::{CredentialId, Intent, Interface, UnlockId},
+    reader::ReaderError,
     verdict::{ClockState, Reason},
 };
 
@@ -149,4 +150,19 @@ pub enum Failure {
     Busy,
     /// The lock's crypto engine or random source failed.
     Engine,
+}
+
+impl Failure {
+    /// What a failed step of the handshake is called.
+    pub(crate) const fn of(error: ReaderError) -> Self {
+        match error {
+            ReaderError::Refused(_) | ReaderError::Malformed | ReaderError::InvalidPoint | ReaderError::Cryptogram => {
+                Self::Rejected
+            }
+            ReaderError::NoCommonVersion => Self::Version,
+            ReaderError::Unauthentic => Self::Unauthentic,
+            ReaderError::DeviceSignature => Self::DeviceSignature,
+            ReaderError::NoStepUp | ReaderError::Exhausted | ReaderError::Room | ReaderError::Engine => Self::Engine,
+        }
+    }
 }

@@ -2,9 +2,13 @@
 
 use core::ops::DerefMut;
 
-use keybutton_protocol::crypto::Crypto;
+use keybutton_protocol::{
+    audit::{ENVELOPE_MAX, RECORD_LEN, RECORDS_MAX},
+    crypto::Crypto,
+    message::MAX_MESSAGE,
+};
 
-use super::link::Link;
+use super::{link::Link, nfc::NfcLink};
 use crate::{fast::FastSlot, known::KnownSlot, revocation::Revocations, store::MAX_RECORD, uses::UseCount};
 
 /// The tables of a [`Reader`](crate::Reader): about 45 kB with the default capacities.
@@ -21,18 +25,23 @@ pub struct Memory<
     const USES: usize = 64,
 > {
     links: [Link<C>; LINKS],
-    nfc: Link<C>,
+    nfc: NfcLink<C>,
     known: [KnownSlot; KNOWN],
     fast: [FastSlot; FAST],
     uses: [Option<UseCount>; USES],
     revocations: Revocations,
     spare: Revocations,
-    scratch: [u8; MAX_RECORD],
+    scratch: [u8; SCRATCH],
     work: [u8; WORK],
 }
 
-/// Room for a message that is being put together, and for an audit envelope.
-pub(crate) const WORK: usize = 2_304;
+/// Room for a message that is being put together.
+pub(crate) const WORK: usize = MAX_MESSAGE;
+/// Room for the longest record, or for an audit envelope and the records that go into it.
+pub(crate) const SCRATCH: usize = if MAX_RECORD > HAND_OVER { MAX_RECORD } else { HAND_OVER };
+/// Room for the records of one envelope.
+pub(crate) const RECORDS_ROOM: usize = RECORDS_MAX * RECORD_LEN;
+const HAND_OVER: usize = RECORDS_ROOM + ENVELOPE_MAX;
 
 impl<C: Crypto, const LINKS: usize, const KNOWN: usize, const FAST: usize, const USES: usize>
     Memory<C, LINKS, KNOWN, FAST, USES>
@@ -41,13 +50,13 @@ impl<C: Crypto, const LINKS: usize, const KNOWN: usize, const FAST: usize, const
     pub const fn new() -> Self {
         Self {
             links: [const { Link::new() }; LINKS],
-            nfc: Link::new(),
+            nfc: NfcLink::new(),
             known: [const { KnownSlot::EMPTY }; KNOWN],
             fast: [const { FastSlot::EMPTY }; FAST],
             uses: [None; USES],
             revocations: Revocations::EMPTY,
             spare: Revocations::EMPTY,
-            scratch: [0; MAX_RECORD],
+            scratch: [0; SCRATCH],
             work: [0; WORK],
         }
     }
@@ -72,13 +81,13 @@ pub trait Tables<C: Crypto>: sealed::Sealed {
 #[allow(missing_debug_implementations)]
 pub struct Parts<'a, C: Crypto> {
     pub(crate) links: &'a mut [Link<C>],
-    pub(crate) nfc: &'a mut Link<C>,
+    pub(crate) nfc: &'a mut NfcLink<C>,
     pub(crate) known: &'a mut [KnownSlot],
     pub(crate) fast: &'a mut [FastSlot],
     pub(crate) uses: &'a mut [Option<UseCount>],
     pub(crate) revocations: &'a mut Revocations,
     pub(crate) spare: &'a mut Revocations,
-    pub(crate) scratch: &'a mut [u8; MAX_RECORD],
+    pub(crate) scratch: &'a mut [u8; SCRATCH],
     pub(crate) work: &'a mut [u8; WORK],
 }
 

@@ -7,9 +7,13 @@ use super::{Record, Store, StoreError};
 /// `KNOWN`, `FAST`, `USES` and `AUDIT` are the slots for known keys, fast-phase entries, use counters and audit records.
 /// Its behaviour is the reference: a store on flash or in files gives the same answers, and keeps them.
 #[derive(Clone)]
-pub struct MemoryStore<const KNOWN: usize = 32, const FAST: usize = 64, const USES: usize = 64, const AUDIT: usize = 256>
-{
-    setup: Slot<32>,
+pub struct MemoryStore<
+    const KNOWN: usize = 32,
+    const FAST: usize = 64,
+    const USES: usize = 64,
+    const AUDIT: usize = 256,
+> {
+    setup: Slot<64>,
     mode: Slot<8>,
     clock: Slot<8>,
     mark: Slot<8>,
@@ -21,7 +25,9 @@ pub struct MemoryStore<const KNOWN: usize = 32, const FAST: usize = 64, const US
     audit: [Slot<96>; AUDIT],
 }
 
-impl<const KNOWN: usize, const FAST: usize, const USES: usize, const AUDIT: usize> MemoryStore<KNOWN, FAST, USES, AUDIT> {
+impl<const KNOWN: usize, const FAST: usize, const USES: usize, const AUDIT: usize>
+    MemoryStore<KNOWN, FAST, USES, AUDIT>
+{
     /// Makes an empty store.
     pub const fn new() -> Self {
         Self {

@@ -44,7 +44,7 @@ pub const MAX_RECORD: usize = Record::Revocations.max_len();
 /// Names a record.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Record {
-    /// Digest of the provisioning the other records belong to.
+    /// The lock's identifier, and a digest of the provisioning that the other records belong to.
     Setup,
     /// Lockdown and privacy.
     Mode,
@@ -70,7 +70,7 @@ impl Record {
     /// The longest value, bytes.
     pub const fn max_len(self) -> usize {
         match self {
-            Self::Setup => 32,
+            Self::Setup => 64,
             Self::Mode | Self::Clock | Self::AuditMark => 8,
             Self::Floors => 52,
             Self::Revocations => 3_584,
@@ -126,6 +126,9 @@ pub enum StoreError {
     /// Reading or writing failed.
     #[error("store failed to read or write")]
     Io,
+    /// The records are another lock's: a lock that is claimed under a new identity starts with an empty store.
+    #[error("the store belongs to another lock")]
+    OtherLock,
     /// A record that protects against reuse or old rights is there but does not read.
     #[error("a stored record is damaged: {0:?}")]
     Damaged(Record),
