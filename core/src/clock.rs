@@ -4,13 +4,15 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use keybutton_protocol::ids::UnixTime;
 
+use crate::unlock::{Moment, Now};
+
 /// Wall time and elapsed time. The core never reads any other clock to decide something.
 pub trait Clock: Send + Sync + 'static {
     /// The wall time, milliseconds since 1970-01-01T00:00:00Z. May jump when the user or the network sets it.
     fn unix_ms(&self) -> u64;
 
-    /// Milliseconds since an arbitrary start. Never jumps; should go on while the device sleeps.
-    fn monotonic_ms(&self) -> u64;
+    /// Microseconds since an arbitrary start. Never jumps; should go on while the device sleeps.
+    fn monotonic_us(&self) -> u64;
 }
 
 /// The system's clocks.
@@ -38,9 +40,14 @@ impl Clock for SystemClock {
         u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
     }
 
-    fn monotonic_ms(&self) -> u64 {
-        u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX)
+    fn monotonic_us(&self) -> u64 {
+        u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX)
     }
+}
+
+/// Both clocks at once.
+pub(crate) fn now(clock: &dyn Clock) -> Now {
+    Now { moment: Moment(clock.monotonic_us()), wall: unix_time(clock) }
 }
 
 /// Rounds a clock's wall time down to whole seconds, as documents and requests carry it.
@@ -59,7 +66,7 @@ mod tests {
             self.0
         }
 
-        fn monotonic_ms(&self) -> u64 {
+        fn monotonic_us(&self) -> u64 {
             0
         }
     }

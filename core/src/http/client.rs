@@ -101,8 +101,7 @@ async fn fetch(client: &Client, request: HttpRequest) -> Result<HttpResponse, Ht
     };
     let mut builder = client.request(method, &request.url).timeout(request.timeout);
     for header in &request.headers {
-        let mut value =
-            reqwest::header::HeaderValue::from_str(&header.value).map_err(|_| HttpError::NotAllowed)?;
+        let mut value = reqwest::header::HeaderValue::from_str(&header.value).map_err(|_| HttpError::NotAllowed)?;
         value.set_sensitive(true);
         builder = builder.header(&header.name, value);
     }

@@ -80,18 +80,32 @@ mod tests {
 
     #[test]
     fn https_anywhere_and_http_here_only() {
-        for good in ["https://keys.example", "https://keys.example:8443/base", "http://127.0.0.1:8080", "http://[::1]:80",
-            "http://localhost"]
-        {
+        for good in [
+            "https://keys.example",
+            "https://keys.example:8443/base",
+            "http://127.0.0.1:8080",
+            "http://[::1]:80",
+            "http://localhost",
+        ] {
             assert_eq!(good.parse::<ServiceUrl>().unwrap().as_str(), good);
         }
         assert_eq!("HTTPS://a/".parse::<ServiceUrl>().unwrap().as_str(), "https://a");
         for clear in ["http://keys.example", "http://127.0.0.1.keys.example", "http://10.0.0.1", "http://[::2]"] {
             assert_eq!(clear.parse::<ServiceUrl>(), Err(InvalidServiceUrl::NotEncrypted), "{clear}");
         }
-        for bad in ["", "keys.example", "ftp://a", "https://", "https://a b", "https://user@a", "https://a?x=1",
-            "https://a:port", "http://localhost@keys.example", "https://[::1", "https://a\r\nb"]
-        {
+        for bad in [
+            "",
+            "keys.example",
+            "ftp://a",
+            "https://",
+            "https://a b",
+            "https://user@a",
+            "https://a?x=1",
+            "https://a:port",
+            "http://localhost@keys.example",
+            "https://[::1",
+            "https://a\r\nb",
+        ] {
             assert_eq!(bad.parse::<ServiceUrl>(), Err(InvalidServiceUrl::Malformed), "{bad}");
         }
     }

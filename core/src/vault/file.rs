@@ -24,8 +24,8 @@ const VERSION: u8 = 1;
 const CHECK_LEN: usize = 8;
 const HEADER_LEN: usize = MAGIC.len() + 1 + CHECK_LEN + NONCE_LEN;
 const KEY_LEN: usize = 32;
-/// Values are at most 1 MiB; a file that claims more is not ours.
-const MAX_VALUE: usize = 1 << 20;
+/// A file that claims more is not ours.
+const MAX_VALUE: usize = super::MAX_VALUE;
 const EXTENSION: &str = "kbv";
 
 /// Where the key of a [`FileVault`] comes from.
@@ -106,9 +106,7 @@ impl FileVault {
         let (version, rest) = rest.split_at(1);
         if version != [VERSION] {
             return match version {
-                [newer] if *newer > VERSION => {
-                    Err(VaultError::NewerFormat { path: path.to_owned(), version: *newer })
-                }
+                [newer] if *newer > VERSION => Err(VaultError::NewerFormat { path: path.to_owned(), version: *newer }),
                 _ => Err(damaged()),
             };
         }

@@ -10,9 +10,12 @@ use std::path::PathBuf;
 pub use file::{FileVault, VaultKey};
 use thiserror::Error;
 
+/// The largest value of an entry, bytes: the largest download, with what the phone adds to it.
+pub const MAX_VALUE: usize = 4 << 20;
+
 /// Secure storage for a few small named entries.
 ///
-/// Entry names are ASCII lower-case letters and hyphens. Values are secret and at most 1 MiB. A store is atomic: after
+/// Entry names are ASCII lower-case letters and hyphens. Values are secret and at most [`MAX_VALUE`] long. A store is atomic: after
 /// a crash or a power cut an entry has either its old or its new value.
 pub trait Vault: Send + Sync + 'static {
     /// The value of the entry `name`; `None` when it was never stored or was removed.

@@ -1,0 +1,255 @@
+//! What the public objects and the background tasks share.
+
+use std::{
+    future::Future,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+};
+
+use keybutton_protocol::{
+    api::{ButtonState, DeviceId},
+    crypto::ring::Ring,
+    ids::PublicKey,
+};
+use tokio::{
+    runtime::{Builder, Handle, Runtime},
+    sync::watch,
+    task::AbortHandle,
+};
+
+use super::{
+    config::{Config, Platform, StartError},
+    hub::Hub,
+    presses::Presses,
+    state::{Entry, Member, State},
+};
+use crate::{
+    button::{Capabilities, Facts, key_button},
+    clock::now,
+    download::Session,
+    error::{ErrorCode, KeyError},
+    http::ServiceUrl,
+    log::Log,
+    radio::RadioState,
+    unlock::Now,
+};
+
+/// Two: one may be held up by a listener while the other keeps a press going.
+const THREADS: usize = 2;
+
+pub(super) struct Inner {
+    pub(super) config: Config,
+    pub(super) service: ServiceUrl,
+    pub(super) platform: Platform,
+    pub(super) log: Log,
+    pub(super) hub: Arc<Hub>,
+    pub(super) crypto: Ring,
+    state: Mutex<State>,
+    /// Held while the vault is written, so that entries are written in the order of their changes.
+    writing: Mutex<()>,
+    keyring_dirty: AtomicBool,
+    /// One enrolment at a time.
+    pub(super) enrolling: tokio::sync::Mutex<()>,
+    /// One upload at a time.
+    pub(super) delivering: tokio::sync::Mutex<()>,
+    threads: Mutex<Threads>,
+    renewal: Mutex<Option<AbortHandle>>,
+    /// The generation of now: tells what is going on that the member has signed out.
+    generations: watch::Sender<u64>,
+    pub(super) presses: Mutex<Presses>,
+}
+
+enum Threads {
+    NotYet,
+    Running(Runtime),
+    Closed,
+}
+
+/// A session as work in progress holds it: worth nothing after the next sign-out.
+#[derive(Clone)]
+pub(super) struct Ticket {
+    pub(super) session: Arc<Session>,
+    pub(super) generation: u64,
+}
+
+impl Inner {
+    pub(super) fn new(config: Config, platform: Platform) -> Result<Arc<Self>, StartError> {
+        config.check()?;
+        let service: ServiceUrl = config.service_url.parse()?;
+        let crypto = Ring::new();
+        let state = State::load(&*platform.vault, service.as_str(), &config.app, &crypto)?;
+        Ok(Arc::new(Self {
+            log: Log::new(platform.log.clone()),
+            hub: Hub::new(platform.radio.clone()),
+            config,
+            service,
+            platform,
+            crypto,
+            state: Mutex::new(state),
+            writing: Mutex::new(()),
+            keyring_dirty: AtomicBool::new(false),
+            enrolling: tokio::sync::Mutex::new(()),
+            delivering: tokio::sync::Mutex::new(()),
+            threads: Mutex::new(Threads::NotYet),
+            renewal: Mutex::new(None),
+            generations: watch::Sender::new(0),
+            presses: Mutex::default(),
+        }))
+    }
+
+    pub(super) fn now(&self) -> Now {
+        now(&*self.platform.clock)
+    }
+
+    pub(super) fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The session of now, for work that may outlast it.
+    pub(super) fn ticket(&self) -> Result<Ticket, KeyError> {
+        let state = self.state();
+        let session = state.session.clone().ok_or(ErrorCode::NotSignedIn)?;
+        Ok(Ticket { session, generation: state.generation })
+    }
+
+    /// The state, if nobody signed out since the ticket was drawn.
+    pub(super) fn state_of(&self, ticket: &Ticket) -> Result<MutexGuard<'_, State>, KeyError> {
+        let state = self.state();
+        if state.generation == ticket.generation { Ok(state) } else { Err(ErrorCode::NotSignedIn.into()) }
+    }
+
+    pub(super) fn key_button(&self) -> ButtonState {
+        let capabilities = self.capabilities();
+        let state = self.state();
+        key_button(&Facts {
+            capabilities,
+            signed_in: state.session.is_some(),
+            enrolled: state.member.as_ref().and_then(Member::enrolled).is_some(),
+            rights: state.keyring.rights(),
+        })
+    }
+
+    pub(super) fn capabilities(&self) -> Capabilities {
+        let bluetooth = self.hub.radio().state() != RadioState::Absent;
+        Capabilities { bluetooth, nfc: false, key_store: true }
+    }
+
+    /// The enrolled device of the member signed in.
+    pub(super) fn device(&self, ticket: &Ticket) -> Result<Option<(DeviceId, PublicKey)>, KeyError> {
+        let state = self.state_of(ticket)?;
+        let enrolled = state.member.as_ref().and_then(Member::enrolled);
+        Ok(enrolled.and_then(|device| Some((device.id.clone(), device.public_key()?))))
+    }
+
+    /// Writes an entry to the vault. Blocks for as long as the storage takes.
+    pub(super) fn save(&self, entry: Entry, generation: u64) -> Result<(), KeyError> {
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = {
+            let state = self.state();
+            if state.generation != generation {
+                return Ok(());
+            }
+            state.snapshot(entry)
+        };
+        self.platform.vault.store(entry.name().to_owned(), snapshot.to_vec()).map_err(|error| {
+            self.log.error("vault", format_args!("{error}"));
+            KeyError::from(&error)
+        })
+    }
+
+    /// Writes the keyring in the background; changes made until then are written with it.
+    pub(super) fn save_keyring_soon(self: &Arc<Self>, generation: u64) {
+        if self.keyring_dirty.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let inner = self.clone();
+        let write = move || inner.flush_keyring(generation);
+        match self.runtime() {
+            Ok(runtime) => drop(runtime.spawn_blocking(write)),
+            Err(_) => write(),
+        }
+    }
+
+    /// Writes the keyring if a change waits for it.
+    pub(super) fn flush_keyring(&self, generation: u64) {
+        if self.keyring_dirty.swap(false, Ordering::AcqRel) {
+            // Logged where it failed; the next change tries again.
+            let _ = self.save(Entry::Keyring, generation);
+        }
+    }
+
+    /// Wipes what belongs to the member: vault, device key, caches. Work in progress becomes stale at once.
+    ///
+    /// Goes on after a failure and reports the first one: as little as possible stays behind.
+    pub(super) fn wipe(&self) -> Result<(), KeyError> {
+        let generation = {
+            let mut state = self.state();
+            state.clear();
+            state.generation
+        };
+        self.generations.send_replace(generation);
+        if let Some(renewal) = self.renewal().take() {
+            renewal.abort();
+        }
+        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.keyring_dirty.store(false, Ordering::Release);
+        let key = self.platform.device_key.remove().map_err(|error| KeyError::from(&error));
+        let vault = self.platform.vault.wipe().map_err(|error| KeyError::from(&error));
+        let result = vault.and(key);
+        match &result {
+            Ok(()) => self.log.info("client", format_args!("wiped vault and device key")),
+            Err(error) => self.log.error("client", format_args!("the wipe was not complete: {error}")),
+        }
+        result
+    }
+
+    /// Ends when the generation is no longer `generation`.
+    pub(super) async fn signed_out(&self, generation: u64) {
+        // The sender lives as long as the core.
+        let _ = self.generations.subscribe().wait_for(|current| *current != generation).await;
+    }
+
+    pub(super) fn renewal(&self) -> MutexGuard<'_, Option<AbortHandle>> {
+        self.renewal.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The core's own threads; made at first use.
+    pub(super) fn runtime(&self) -> Result<Handle, KeyError> {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        match &*threads {
+            Threads::NotYet => {}
+            Threads::Running(runtime) => return Ok(runtime.handle().clone()),
+            Threads::Closed => return Err(ErrorCode::Internal.into()),
+        }
+        let made = Builder::new_multi_thread()
+            .worker_threads(THREADS)
+            .max_blocking_threads(THREADS)
+            .thread_name("keybutton")
+            .enable_all()
+            .build()
+            .map_err(|error| {
+                self.log.error("client", format_args!("no threads: {error}"));
+                KeyError::new(ErrorCode::Internal)
+            })?;
+        let handle = made.handle().clone();
+        *threads = Threads::Running(made);
+        Ok(handle)
+    }
+
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), KeyError> {
+        self.runtime()?.spawn(work);
+        Ok(())
+    }
+
+    /// Ends the threads without waiting for them: the last owner may be one of them.
+    pub(super) fn shut_down(&self) {
+        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
+        let former = std::mem::replace(&mut *threads, Threads::Closed);
+        drop(threads);
+        if let Threads::Running(runtime) = former {
+            runtime.shutdown_background();
+        }
+    }
+}

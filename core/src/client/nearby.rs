@@ -1,0 +1,134 @@
+//! The doors in range, for a list on the screen.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::sync::oneshot;
+
+use super::{
+    hub::{LinkEvent, RadioEvent},
+    inner::{Inner, Ticket},
+};
+use crate::{
+    discovery::{Candidate, Discovery, GONE_US},
+    error::{ErrorCode, KeyError},
+    pending::guarded,
+    radio::RadioState,
+};
+
+/// How often a list with doors in it is looked at again without an advertisement: often enough for a door that went
+/// silent to leave the list in time. No timer runs while the list is empty.
+const LOOK_AGAIN: Duration = Duration::from_micros(GONE_US / 5);
+
+/// Hears which doors are in range. Called from the core's own threads, in order, one call at a time.
+pub trait NearbyListener: Send + Sync + 'static {
+    /// The doors in range, nearest first. Called when doors come, go or change places, and at most twice a second.
+    fn on_doors(&self, doors: Vec<Candidate>);
+
+    /// The scan does not run: Bluetooth is off or not allowed. It goes on by itself when that changes.
+    fn on_blocked(&self, error: KeyError);
+}
+
+/// A running scan for nearby doors. Stops when told or dropped.
+pub struct Nearby {
+    stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
+}
+
+impl Nearby {
+    /// Stops the scan. No call to the listener begins after a call that is going on has returned.
+    pub fn stop(&self) {
+        // Dropping the sender is what stops it.
+        self.stop.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+    }
+}
+
+impl fmt::Debug for Nearby {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Nearby").finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    pub(super) fn start_nearby(self: &Arc<Self>, listener: Arc<dyn NearbyListener>) -> Result<Nearby, KeyError> {
+        let ticket = self.ticket()?;
+        let (stop, mut stopped) = oneshot::channel();
+        let inner = self.clone();
+        self.spawn(async move {
+            tokio::select! {
+                biased;
+                _ = &mut stopped => {}
+                () = inner.signed_out(ticket.generation) => {}
+                () = inner.watch(&ticket, &*listener) => {}
+            }
+        })?;
+        Ok(Nearby { stop: std::sync::Mutex::new(Some(stop)) })
+    }
+
+    /// Never returns by itself but for a listener that panics or a sign-out.
+    async fn watch(self: &Arc<Self>, ticket: &Ticket, listener: &dyn NearbyListener) {
+        let mut ear = self.hub.listen();
+        let mut discovery = Discovery::new();
+        let mut in_range = false;
+        let mut revision = 0;
+        if !self.try_scan(&ear, listener) {
+            return;
+        }
+        loop {
+            let event = tokio::select! {
+                event = ear.next() => Some(event),
+                () = tokio::time::sleep(LOOK_AGAIN), if in_range => None,
+            };
+            let now = self.now().moment;
+            match event {
+                Some(RadioEvent::Heard(heard)) => {
+                    let Ok(state) = self.state_of(ticket) else { return };
+                    if std::mem::replace(&mut revision, state.revision) != state.revision {
+                        discovery.keyring_changed();
+                    }
+                    discovery.hear(&heard, now, &state.keyring, &self.crypto);
+                }
+                Some(RadioEvent::Link(LinkEvent::State(state))) => {
+                    ear.stop_scan();
+                    discovery.clear();
+                    in_range = false;
+                    if !guarded(|| listener.on_doors(Vec::new())) {
+                        return;
+                    }
+                    let on = state == RadioState::On;
+                    if on && !self.try_scan(&ear, listener) {
+                        return;
+                    }
+                    if let Some(code) = ErrorCode::from_radio_state(state)
+                        && !guarded(|| listener.on_blocked(code.into()))
+                    {
+                        return;
+                    }
+                    continue;
+                }
+                Some(RadioEvent::Link(
+                    LinkEvent::Connected(..) | LinkEvent::Value(..) | LinkEvent::Disconnected(..),
+                )) => continue,
+                None => {}
+            }
+            let doors = {
+                let Ok(state) = self.state_of(ticket) else { return };
+                in_range = !discovery.ranked(now, &state.keyring).is_empty();
+                discovery.publish(now, &state.keyring)
+            };
+            if let Some(doors) = doors
+                && !guarded(|| listener.on_doors(doors))
+            {
+                self.log.error("nearby", format_args!("the listener panicked; the scan has ended"));
+                return;
+            }
+        }
+    }
+
+    /// Starts the scan or says why not; `false` when the listener panicked.
+    fn try_scan(&self, ear: &super::hub::Ear, listener: &dyn NearbyListener) -> bool {
+        let blocked = match ErrorCode::from_radio_state(self.hub.radio().state()) {
+            Some(code) => Some(KeyError::new(code)),
+            None => ear.start_scan().err().map(KeyError::from),
+        };
+        blocked.is_none_or(|error| guarded(|| listener.on_blocked(error)))
+    }
+}

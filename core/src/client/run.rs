@@ -1,0 +1,425 @@
+//! Runs one press: feeds the unlock machine what happens, and does what it says.
+
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use keybutton_protocol::{
+    api::{Bytes, ReportPress},
+    crypto::ring::Ring,
+    ids::{PublicKey, UnlockId},
+};
+use tokio::sync::mpsc;
+
+use super::{
+    hub::{Ear, LinkEvent, RadioEvent},
+    inner::{Inner, Ticket},
+    listeners::{News, Teller},
+    presses::Current,
+    state::{Entry, State},
+};
+use crate::{
+    device_key::{authenticate_user, sign},
+    discovery::Discovery,
+    error::{ErrorCode, KeyError},
+    keyring::Keyring,
+    outcome::{Cause, Outcome, PressMetrics, PressOutcome},
+    pending::{Pending, guarded},
+    press::{Command, PressOptions},
+    radio::{PeripheralId, RadioError, RadioState},
+    unlock::{Action, Env, Input, Machine, Moment, Now, Phase, UnlockOptions},
+};
+
+/// How long a new press waits for the link of the one before to be given up.
+const FORMER_LINK: Duration = Duration::from_secs(1);
+
+/// When a scan that the system throttles is asked for again.
+const SCAN_AGAIN: Duration = Duration::from_secs(1);
+
+/// A machine that has not ended this long after its deadline is ended from outside: a press always ends.
+const GRACE: Duration = Duration::from_millis(500);
+
+/// What is to be run.
+pub(super) struct Course {
+    pub(super) id: UnlockId,
+    pub(super) options: PressOptions,
+    /// When the press began; for a repeat, when the first try began.
+    pub(super) begun: Moment,
+    pub(super) repeats: bool,
+}
+
+pub(super) struct Runner {
+    inner: Arc<Inner>,
+    ticket: Ticket,
+    course: Course,
+    machine: Machine<Ring>,
+    crypto: Ring,
+    ear: Ear,
+    orders: mpsc::UnboundedReceiver<Command>,
+    answers: (mpsc::UnboundedSender<Input>, mpsc::UnboundedReceiver<Input>),
+    teller: Teller,
+    outcome: Pending<PressOutcome>,
+    over: Pending<()>,
+    /// What the machine sees instead of the next member's keys after a sign-out.
+    nobody: (Keyring, Discovery),
+    device_key: PublicKey,
+    radio: RadioState,
+    started: Now,
+    scan_again: Option<Instant>,
+    asked: bool,
+    finished: bool,
+    done: bool,
+}
+
+impl Runner {
+    pub(super) fn new(
+        inner: Arc<Inner>,
+        ticket: Ticket,
+        course: Course,
+        orders: mpsc::UnboundedReceiver<Command>,
+        teller: Teller,
+        outcome: Pending<PressOutcome>,
+        over: Pending<()>,
+    ) -> Self {
+        let options = unlock_options(&course, Duration::ZERO);
+        Self {
+            machine: Machine::new(course.id, options),
+            crypto: Ring::new(),
+            ear: inner.hub.listen(),
+            orders,
+            answers: mpsc::unbounded_channel(),
+            teller,
+            outcome,
+            over,
+            nobody: (Keyring::new(), Discovery::new()),
+            device_key: PublicKey([0; 65]),
+            radio: RadioState::Absent,
+            started: inner.now(),
+            scan_again: None,
+            asked: course.repeats,
+            finished: false,
+            done: false,
+            inner,
+            ticket,
+            course,
+        }
+    }
+
+    pub(super) async fn run(mut self, former: Option<Current>) {
+        let last = tokio::time::Instant::now() + self.course.options.deadline + GRACE;
+        self.make_way(former).await;
+        self.feed(Input::Begin);
+        let inner = self.inner.clone();
+        let signed_out = inner.signed_out(self.ticket.generation);
+        tokio::pin!(signed_out);
+        let mut leaving = false;
+        while !self.done {
+            let timer = self.next_timer();
+            let finished = self.finished;
+            tokio::select! {
+                biased;
+                Some(command) = self.orders.recv() => match command {
+                    Command::Cancel => self.feed(Input::Cancel),
+                    Command::Choose(door) => self.feed(Input::Choose(door)),
+                },
+                () = &mut signed_out, if !leaving => {
+                    leaving = true;
+                    self.feed(Input::Cancel);
+                }
+                Some(answer) = self.answers.1.recv() => self.answered(answer),
+                event = self.ear.next() => self.heard(event),
+                () = sleep(timer) => self.timer(),
+                () = tokio::time::sleep_until(last), if !finished => {
+                    self.inner.log.error("press", format_args!("the press did not end by itself"));
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Has a press that only lingers give the radio up. The time this takes counts against the deadline.
+    async fn make_way(&mut self, former: Option<Current>) {
+        if let Some(former) = former.filter(|former| former.over.get().is_none()) {
+            // It may have ended meanwhile.
+            let _ = former.commands.send(Command::Cancel);
+            // A radio that does not report the end of the link gets a second and no more.
+            let _ = tokio::time::timeout(FORMER_LINK, former.over.done()).await;
+            let waited = Duration::from_micros(self.inner.now().moment.since(self.started.moment));
+            self.machine = Machine::new(self.course.id, unlock_options(&self.course, waited));
+        }
+        self.radio = self.inner.hub.radio().state();
+        if let Ok(key) = self.inner.platform.device_key.public_key() {
+            self.device_key = key;
+        }
+    }
+
+    fn next_timer(&self) -> Option<Instant> {
+        let now = self.inner.now().moment;
+        let timer = self.machine.next_timer().map(|at| Instant::now() + Duration::from_micros(at.since(now)));
+        timer.into_iter().chain(self.scan_again).min()
+    }
+
+    fn timer(&mut self) {
+        if self.scan_again.is_some_and(|at| at <= Instant::now()) {
+            self.start_scan();
+        }
+        self.feed(Input::Timer);
+    }
+
+    fn answered(&mut self, answer: Input) {
+        let keys = matches!(answer, Input::Keys(Ok(_)));
+        self.feed(answer);
+        if keys && let Ok(mut state) = self.inner.state_of(&self.ticket) {
+            state.keyring_changed();
+        }
+    }
+
+    fn heard(&mut self, event: RadioEvent) {
+        let input = match event {
+            RadioEvent::Heard(advertisement) => Input::Heard(advertisement),
+            RadioEvent::Link(LinkEvent::Connected(peripheral, mtu)) => Input::Connected(peripheral, mtu),
+            RadioEvent::Link(LinkEvent::Value(peripheral, value)) => Input::Value(peripheral, value),
+            RadioEvent::Link(LinkEvent::Disconnected(peripheral, cause)) => Input::Disconnected(peripheral, cause),
+            RadioEvent::Link(LinkEvent::State(state)) => {
+                self.radio = state;
+                Input::RadioState(state)
+            }
+        };
+        self.feed(input);
+    }
+
+    /// One step: one input in, its actions done.
+    fn feed(&mut self, input: Input) {
+        self.inner.log.trace("press", format_args!("input {}", input_name(&input)));
+        let now = self.inner.now();
+        let actions = {
+            let mut state = self.inner.state_of(&self.ticket).ok();
+            let key = state.as_ref().and_then(|state| state.member.as_ref()?.enrolled()?.public_key());
+            let key = key.unwrap_or(self.device_key);
+            let (keyring, discovery) = match state.as_deref_mut() {
+                Some(State { keyring, discovery, .. }) => (keyring, discovery),
+                None => (&mut self.nobody.0, &mut self.nobody.1),
+            };
+            let radio = Some(self.radio);
+            let crypto = &mut self.crypto;
+            self.machine.step(input, Env { now, keyring, discovery, crypto, device_key: &key, radio })
+        };
+        for action in actions {
+            self.perform(action);
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Phase(phase) => {
+                self.inner.log.debug("press", format_args!("{}", phase.name()));
+                self.asked |= matches!(phase, Phase::Opening(_));
+                self.teller.tell(News::Phase(phase));
+            }
+            Action::Validate => {
+                self.ask(|inner, ticket| async move { Input::Rights(inner.fetch_rights(&ticket, false).await) })
+            }
+            Action::DownloadKeys => {
+                self.ask(|inner, ticket| async move { Input::Keys(inner.fetch_keys(&ticket).await) });
+            }
+            Action::StartScan => self.start_scan(),
+            Action::StopScan => {
+                self.scan_again = None;
+                self.ear.stop_scan();
+            }
+            Action::Connect(peripheral) => self.connect(peripheral),
+            Action::Write(peripheral, value) => self.write(&peripheral, value),
+            Action::Disconnect(peripheral) => self.disconnect(&peripheral),
+            Action::Sign(number, data) => self.ask(move |inner, _| async move {
+                let signature = sign(&*inner.platform.device_key, &data).await;
+                Input::Signed(number, signature.map_err(|error| KeyError::from(&error)))
+            }),
+            Action::AuthenticateUser => self.ask(|inner, _| async move {
+                let result = authenticate_user(&*inner.platform.device_key).await;
+                Input::UserAuthenticated(result.map_err(|error| KeyError::from(&error)))
+            }),
+            Action::Apdu(_) => self.inner.log.warn("press", format_args!("there is no reader to answer")),
+            Action::SaveKeyring => self.inner.save_keyring_soon(self.ticket.generation),
+            Action::StoreAudit { envelope, .. } => {
+                self.inner.log.debug("press", format_args!("carries {} bytes of audit", envelope.len()));
+            }
+            Action::Finish(outcome) => self.finish(*outcome),
+            Action::Over => self.done = true,
+        }
+    }
+
+    /// Has something done that takes time; its result is the machine's next input but one.
+    fn ask<F>(&self, work: impl FnOnce(Arc<Inner>, Ticket) -> F)
+    where
+        F: Future<Output = Input> + Send + 'static,
+    {
+        let work = work(self.inner.clone(), self.ticket.clone());
+        let answers = self.answers.0.clone();
+        let spawned = self.inner.spawn(async move {
+            // The press may have ended meanwhile.
+            let _ = answers.send(work.await);
+        });
+        if spawned.is_err() {
+            self.inner.log.error("press", format_args!("no thread for a question"));
+        }
+    }
+
+    fn start_scan(&mut self) {
+        self.scan_again = None;
+        match self.ear.start_scan() {
+            Ok(()) => {}
+            Err(RadioError::Unavailable) => {
+                self.radio = self.inner.hub.radio().state();
+                self.answer(Input::RadioState(self.radio));
+            }
+            Err(error) => {
+                self.inner.log.warn("press", format_args!("no scan yet: {error}"));
+                self.scan_again = Some(Instant::now() + SCAN_AGAIN);
+            }
+        }
+    }
+
+    fn connect(&self, peripheral: PeripheralId) {
+        let mut result = Err(RadioError::ConnectFailed);
+        guarded(|| result = self.inner.hub.radio().connect(&peripheral, self.inner.hub.events()));
+        if let Err(error) = result {
+            self.answer(Input::Disconnected(peripheral, error));
+        }
+    }
+
+    fn write(&self, peripheral: &PeripheralId, value: Vec<u8>) {
+        let mut result = Err(RadioError::LinkLost);
+        guarded(|| result = self.inner.hub.radio().write(peripheral, value));
+        if let Err(error) = result {
+            // A link that takes no more is worth nothing; its end comes back as an event.
+            self.inner.log.debug("press", format_args!("could not send: {error}"));
+            self.disconnect(peripheral);
+        }
+    }
+
+    fn disconnect(&self, peripheral: &PeripheralId) {
+        guarded(|| self.inner.hub.radio().disconnect(peripheral));
+    }
+
+    fn answer(&self, input: Input) {
+        // Both ends are ours.
+        let _ = self.answers.0.send(input);
+    }
+
+    fn finish(&mut self, outcome: PressOutcome) {
+        if std::mem::replace(&mut self.finished, true) {
+            return;
+        }
+        let code = outcome.outcome.code().map_or("granted", ErrorCode::as_str);
+        let took_ms = outcome.metrics.total_us / 1000;
+        self.inner.log.info("press", format_args!("{}: {code} after {took_ms} ms", outcome.outcome.name()));
+        self.note(&outcome);
+        self.outcome.settle(outcome.clone());
+        self.teller.tell(News::Outcome(Box::new(outcome)));
+    }
+
+    /// Keeps the phone's account of the press for the service and for the support file.
+    fn note(&self, outcome: &PressOutcome) {
+        let Ok(mut state) = self.inner.state_of(&self.ticket) else { return };
+        state.remember(self.started.wall, outcome.clone());
+        let Some(device) = state.member.as_ref().and_then(|member| member.enrolled()) else { return };
+        let report = ReportPress {
+            press: Bytes::from(outcome.press.as_bytes()),
+            device: device.id.clone(),
+            door: outcome.door.clone(),
+            outcome: outcome.outcome.name().to_owned(),
+            code: outcome.outcome.code().map(|code| code.as_str().to_owned()),
+            started: self.started.wall.0,
+            took_ms: u32::try_from(outcome.metrics.total_us / 1000).unwrap_or(u32::MAX),
+        };
+        state.push_report(report);
+    }
+
+    /// Ends a press that will not end by itself: the core is going away, or the machine is at fault.
+    fn end(&mut self) {
+        if !self.done {
+            guarded(|| self.feed(Input::Cancel));
+        }
+        if !self.finished {
+            let outcome = if self.asked {
+                Outcome::Unconfirmed(Cause::Cancelled)
+            } else {
+                Outcome::refused(ErrorCode::Internal.into())
+            };
+            let metrics = PressMetrics {
+                total_us: self.inner.now().moment.since(self.started.moment),
+                ..PressMetrics::default()
+            };
+            let door = self.course.options.door.clone();
+            self.finish(PressOutcome { press: self.course.id, door, route: None, outcome, metrics });
+        }
+    }
+}
+
+impl Drop for Runner {
+    fn drop(&mut self) {
+        self.end();
+        self.over.settle(());
+        let (inner, ticket) = (self.inner.clone(), self.ticket.clone());
+        let generation = ticket.generation;
+        let core = inner.clone();
+        if inner.spawn(async move { core.after_press(&ticket).await }).is_err() {
+            // The core is going away: what waits goes with its next start. Logged where it failed.
+            let _ = inner.save(Entry::Outbox, generation);
+        }
+    }
+}
+
+impl Inner {
+    /// Writes down what the press left, and hands it in if the service can be reached.
+    async fn after_press(self: &Arc<Self>, ticket: &Ticket) {
+        // Logged where it failed; the report is still in memory.
+        let _ = self.save(Entry::Outbox, ticket.generation);
+        if self.renew(ticket, false).await.is_ok() {
+            self.deliver(ticket).await;
+        }
+    }
+}
+
+/// Inputs hold keys and identifiers: the log gets their names.
+const fn input_name(input: &Input) -> &'static str {
+    match input {
+        Input::Begin => "begin",
+        Input::Cancel => "cancel",
+        Input::Choose(_) => "choose",
+        Input::Rights(_) => "rights",
+        Input::Keys(_) => "keys",
+        Input::Heard(_) => "heard",
+        Input::RadioState(_) => "radio-state",
+        Input::Connected(..) => "connected",
+        Input::Value(..) => "value",
+        Input::Disconnected(..) => "disconnected",
+        Input::Signed(..) => "signed",
+        Input::UserAuthenticated(_) => "user-authenticated",
+        Input::Apdu(_) => "apdu",
+        Input::FieldLost => "field-lost",
+        Input::Timer => "timer",
+    }
+}
+
+fn unlock_options(course: &Course, waited: Duration) -> UnlockOptions {
+    let PressOptions { door, intent, deadline, user_authenticated } = course.options.clone();
+    let left = deadline.saturating_sub(waited);
+    UnlockOptions {
+        door,
+        intent,
+        deadline_us: u64::try_from(left.as_micros()).unwrap_or(u64::MAX),
+        user_authenticated,
+        tap: false,
+        repeats: course.repeats,
+    }
+}
+
+/// Sleeps until then, or for ever.
+async fn sleep(until: Option<Instant>) {
+    match until {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}
