@@ -128,5 +128,5 @@ fn moments_of(schedule: &Schedule, now: UnixTime, end: UnixTime) -> Vec<UnixTime
     moments
 }
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;

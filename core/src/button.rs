@@ -90,15 +90,11 @@ mod tests {
     #[test]
     fn a_device_needs_a_key_store_and_one_way_to_the_lock() {
         let visible = rights(ButtonState::Visible);
-        let with = |capabilities| {
-            hidden(Facts { capabilities, signed_in: true, enrolled: true, rights: Some(&visible) })
-        };
+        let with =
+            |capabilities| hidden(Facts { capabilities, signed_in: true, enrolled: true, rights: Some(&visible) });
         assert_eq!(with(Capabilities { bluetooth: false, nfc: true, key_store: true }), None);
         for (bluetooth, nfc, key_store) in [(false, false, true), (true, true, false)] {
-            assert_eq!(
-                with(Capabilities { bluetooth, nfc, key_store }),
-                Some(HiddenReason::UnsupportedDevice)
-            );
+            assert_eq!(with(Capabilities { bluetooth, nfc, key_store }), Some(HiddenReason::UnsupportedDevice));
         }
     }
 }

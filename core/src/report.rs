@@ -232,5 +232,5 @@ fn short_hash(salt: &[u8; 16], kind: &[u8], value: &[u8]) -> String {
     context.finish().as_ref().iter().take(4).map(|byte| format!("{byte:02x}")).collect()
 }
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;

@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use keybutton_protocol::{
     api::{DoorId, SiteId},
     crypto::Crypto,
-    ids::{GroupId, UnixTime},
+    ids::UnixTime,
 };
 
 pub use self::rank::{AMBIGUITY_DB, Pick};
@@ -195,5 +195,5 @@ fn candidate(peripheral: &PeripheralId, heard: &Heard, keyring: &Keyring) -> Opt
     })
 }
 
-#[cfg(any())]
+#[cfg(test)]
 mod tests;

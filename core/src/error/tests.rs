@@ -1,6 +1,9 @@
 use std::collections::BTreeSet;
 
-use keybutton_protocol::api::{AccessRefusal, HiddenReason, Problem};
+use keybutton_protocol::{
+    api::{AccessRefusal, HiddenReason, Problem},
+    verdict::Reason,
+};
 
 use super::*;
 
@@ -55,6 +58,13 @@ fn service_reasons_keep_their_spelling() {
 }
 
 #[test]
+fn lock_reasons_keep_their_spelling() {
+    for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::Granted) {
+        assert_eq!(ErrorCode::from(reason).as_str(), reason.name());
+    }
+}
+
+#[test]
 fn service_answers_map_by_code_then_by_status() {
     let problem = |code: &str, status| Problem {
         kind: String::new(),
@@ -66,10 +76,7 @@ fn service_answers_map_by_code_then_by_status() {
         remedy: String::new(),
         devices: Vec::new(),
     };
-    assert_eq!(
-        ErrorCode::from_http(409, Some(&problem("device-limit-reached", 409))),
-        ErrorCode::DeviceLimitReached
-    );
+    assert_eq!(ErrorCode::from_http(409, Some(&problem("device-limit-reached", 409))), ErrorCode::DeviceLimitReached);
     assert_eq!(ErrorCode::from_http(401, Some(&problem("something-new", 401))), ErrorCode::SessionRejected);
     assert_eq!(ErrorCode::from_http(404, Some(&problem("no-verdict", 404))), ErrorCode::InvalidRequest);
     assert_eq!(ErrorCode::from_http(502, None), ErrorCode::ServiceFailed);

@@ -197,7 +197,7 @@ impl fmt::Debug for Keyring {
     }
 }
 
-#[cfg(any())]
+#[cfg(test)]
 pub(crate) mod fixture;
-#[cfg(any())]
+#[cfg(test)]
 mod tests;

@@ -258,11 +258,7 @@ fn read_lock(lock: &SiteLock) -> Option<Lock> {
 }
 
 /// Every element of an access key of ours is bound to its site and carries the access identifier announced.
-fn read_elements(
-    document: &Verified<'_>,
-    group: GroupId,
-    access_id: &[u8],
-) -> Option<Vec<(ElementName, AccessData)>> {
+fn read_elements(document: &Verified<'_>, group: GroupId, access_id: &[u8]) -> Option<Vec<(ElementName, AccessData)>> {
     let mut elements = Vec::new();
     let mut sound = true;
     document.for_each_element(|name, value| {

@@ -14,10 +14,6 @@ impl Meter {
         self.begun = now;
     }
 
-    pub(super) const fn begun(&self) -> Moment {
-        self.begun
-    }
-
     pub(super) fn enter(&mut self, phase: &Phase, now: Moment) {
         self.leave(now);
         self.phase = Some((phase.name(), now));

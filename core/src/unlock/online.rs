@@ -111,7 +111,11 @@ impl Run {
                 self.push(Action::SaveKeyring);
                 env.discovery.keyring_changed();
                 self.meter.metrics.downloaded = true;
-                if self.has_valid_key(env) { self.search(env) } else { self.fail(ErrorCode::LockNotFound, Cause::LinkLost, env) }
+                if self.has_valid_key(env) {
+                    self.search(env)
+                } else {
+                    self.fail(ErrorCode::LockNotFound, Cause::LinkLost, env)
+                }
             }
             Err(error) if error.code().is_refusal() => self.finish(error, env),
             Err(error) => self.without_service(error, env),

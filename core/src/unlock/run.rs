@@ -5,12 +5,7 @@ use keybutton_protocol::{
 };
 
 use super::{
-    Action, Moment, Now, Phase, UnlockOptions,
-    meter::Meter,
-    online::Online,
-    state::State,
-    talk::Talk,
-    timers::Timers,
+    Action, Moment, Now, Phase, UnlockOptions, meter::Meter, online::Online, state::State, talk::Talk, timers::Timers,
 };
 use crate::{
     discovery::{Candidate, Discovery},

@@ -124,10 +124,14 @@ impl<C: Crypto> Session<C> {
             }
             Half::Opened(step) => self.auth0(step, command, &mut out, context),
             Half::Auth0Done(step) => self.after_auth0(step, command, &mut out, context),
-            Half::Secured(step) => {
-                let next = step.handle(context.crypto, command, &mut out)?;
-                self.secured(next, context)
-            }
+            Half::Secured(step) => match step.handle(context.crypto, command, &mut out)? {
+                SecuredNext::StepUpSelected { state, response } => {
+                    self.half = Half::Secured(state);
+                    Ok(Progress::Answer { response: piece(&out, response), may_open: true })
+                }
+                SecuredNext::Documents { state, request } => self.documents(state, request, context),
+                SecuredNext::Exchange { state, request } => self.exchanged(state, request, context),
+            },
             Half::ToSign(_) | Half::Over => Err(InitiatorError::WrongState),
         }
     }
@@ -188,14 +192,6 @@ impl<C: Crypto> Session<C> {
                 Ok(Progress::Sign(data))
             }
             Auth0Next::Exchange { state, request } => self.exchanged(state, request, context),
-        }
-    }
-
-    fn secured(&mut self, next: SecuredNext<'_>, context: &mut Context<'_, C>) -> Result<Progress, InitiatorError> {
-        match next {
-            SecuredNext::StepUpSelected { .. } => Err(InitiatorError::WrongState),
-            SecuredNext::Documents { state, request } => self.documents(state, request, context),
-            SecuredNext::Exchange { state, request } => self.exchanged(state, request, context),
         }
     }
 
@@ -286,12 +282,7 @@ impl<C: Crypto> Session<C> {
 }
 
 fn phone(device_key: &PublicKey, press: UnlockId, intent: Intent) -> Phone {
-    Phone {
-        profile: Profile::PRODUCT,
-        device_key: *device_key,
-        press: PressInfo::new(press, intent),
-        limits: None,
-    }
+    Phone { profile: Profile::PRODUCT, device_key: *device_key, press: PressInfo::new(press, intent), limits: None }
 }
 
 fn trust_in(keyring: &Keyring, reader: &ReaderId) -> Option<LockTrust> {

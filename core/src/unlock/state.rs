@@ -6,10 +6,7 @@ use super::{
     talk::Talk,
     timers::is_due,
 };
-use crate::{
-    error::ErrorCode,
-    outcome::Cause,
-};
+use crate::{error::ErrorCode, outcome::Cause};
 
 /// Where a press stands. What it has learned is in [`Run`].
 #[derive(Debug)]
@@ -156,7 +153,12 @@ pub(super) fn step<C: Crypto>(state: State<C>, input: Input, run: &mut Run, env:
             run.fail(ErrorCode::UserAuthRequired, Cause::LinkLost, env)
         }
         (
-            State::Connecting | State::Proving(_) | State::Signing(_) | State::Deciding(_) | State::Dropping | State::Waiting,
+            State::Connecting
+            | State::Proving(_)
+            | State::Signing(_)
+            | State::Deciding(_)
+            | State::Dropping
+            | State::Waiting,
             Input::Timer,
         ) if run.deadline_is_due(env) => run.fail(ErrorCode::TimedOut, Cause::Deadline, env),
         (State::Connecting | State::Proving(_) | State::Deciding(_), Input::Timer) if run.link_is_overdue(env) => {
