@@ -45,4 +45,7 @@ pub mod verdict;
 
 #[cfg(test)]
 #[cfg(feature = "rustcrypto")]
+mod pair;
+#[cfg(test)]
+#[cfg(feature = "rustcrypto")]
 mod testing;

@@ -1,5 +1,7 @@
 //! After AUTH0: certificate, AUTH1, or straight to EXCHANGE in the fast phase.
 
+use core::fmt;
+
 use super::{
     Env, Exchanged, InitiatorError, LockTrust, Phone, Secured, SecuredNext, ToSign, TrustStore,
     error::read,
@@ -35,7 +37,6 @@ pub struct Auth0Done<C: Crypto> {
 }
 
 /// What a command after AUTH0 leads to.
-#[derive(Debug)]
 #[allow(clippy::large_enum_variant)] // moved once per step, and boxes need a heap
 pub enum Auth0Next<'m, C: Crypto> {
     /// LOAD CERT: send the first `response` bytes of the buffer and go on.
@@ -56,9 +57,24 @@ pub enum Auth0Next<'m, C: Crypto> {
     },
 }
 
+impl<C: Crypto> fmt::Debug for Auth0Next<'_, C> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::CertificateLoaded { .. } => "CertificateLoaded",
+            Self::Sign(_) => "Sign",
+            Self::Exchange { .. } => "Exchange",
+        })
+    }
+}
+
 impl<C: Crypto> Auth0Done<C> {
     pub(super) const fn new(start: Start, ephemeral: C::Ephemeral, fast: Option<FastKeys>) -> Self {
         Self { start, ephemeral, fast, loaded: None }
+    }
+
+    /// Tells whether the answer to AUTH0 carried a true cryptogram: the lock may decide on it alone.
+    pub const fn offers_fast(&self) -> bool {
+        self.fast.is_some()
     }
 
     /// Takes the lock's next command; sealed ones are opened in place.

@@ -131,6 +131,13 @@ impl Deciding {
         Ok((ExchangeSent(Decided(secured)), len))
     }
 
+    /// A lock that uses the step-up channel without having asked for documents, as one third-party reader does.
+    #[cfg(test)]
+    pub(crate) fn on_step_up_channel(mut self) -> Self {
+        self.0.stepped_up = true;
+        self
+    }
+
     /// Tells whether the result goes by [`Deciding::completed`] instead of [`Deciding::verdict`].
     pub const fn reports_by_completed(&self) -> bool {
         matches!((self.0.interface, self.0.profile.ble_result), (Interface::Ble, BleResult::Completed))
