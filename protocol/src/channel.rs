@@ -237,3 +237,7 @@ fn iv(direction: u8, counter: u32) -> [u8; 12] {
 fn time(text: &[u8]) -> Option<Option<UnixTime>> {
     if text.iter().all(|byte| *byte == 0) { Some(None) } else { tdate::parse(text).map(Some) }
 }
+
+#[cfg(test)]
+#[cfg(feature = "rustcrypto")]
+mod tests;

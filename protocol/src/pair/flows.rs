@@ -95,13 +95,13 @@ fn tokens_and_audit_travel_before_and_after_the_verdict() {
     let (mut buf, mut out) = (buffer(), buffer());
 
     let (sent, len) = deciding.ask(pair.lock, SyncKind::TimeToken, &mut buf).unwrap();
-    let mut command = pair.link.to_phone(&buf[..len]);
+    let mut command = pair.link.carry_to_phone(&buf[..len]);
     let SecuredNext::Exchange { state, request } = secured.handle(pair.phone, &mut command, &mut out).unwrap() else {
         panic!("EXCHANGE leads elsewhere")
     };
     assert_eq!(request, Request::Ask(SyncKind::TimeToken));
     let (secured, len) = state.respond(pair.phone, Reply::object(&[5; 127]), &mut out).unwrap();
-    let mut response = pair.link.to_lock(&out[..len]);
+    let mut response = pair.link.carry_to_lock(&out[..len]);
     let (deciding, reply) = sent.reply(pair.lock, &mut response).unwrap();
     assert_eq!(reply, Reply::object(&[5; 127]));
 
@@ -111,14 +111,14 @@ fn tokens_and_audit_travel_before_and_after_the_verdict() {
     let envelope = vec![0xEE; 1900];
     let mut lock_ble = decided.take_ble().unwrap();
     let (sent, len) = decided.hand_over(pair.lock, &envelope, &mut buf).unwrap();
-    let mut command = pair.link.to_phone(&buf[..len]);
+    let mut command = pair.link.carry_to_phone(&buf[..len]);
     let mut phone_ble = secured.take_ble().unwrap();
     let SecuredNext::Exchange { state, request } = secured.handle(pair.phone, &mut command, &mut out).unwrap() else {
         panic!("EXCHANGE leads elsewhere")
     };
     assert_eq!(request, Request::HandOver(&envelope));
     let (_, len) = state.respond(pair.phone, Reply::DONE, &mut out).unwrap();
-    let mut response = pair.link.to_lock(&out[..len]);
+    let mut response = pair.link.carry_to_lock(&out[..len]);
     assert_eq!(sent.reply(pair.lock, &mut response).unwrap().1, Reply::DONE);
 
     let payload = message::state_payload(0, LockState::Unsecured);

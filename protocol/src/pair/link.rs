@@ -58,7 +58,7 @@ impl Link {
     }
 
     /// Carries a command APDU to the phone.
-    pub(crate) fn to_phone(&mut self, apdu: &[u8]) -> Vec<u8> {
+    pub(crate) fn carry_to_phone(&mut self, apdu: &[u8]) -> Vec<u8> {
         match self {
             Self::Ble(ble) => {
                 let message = ble.carry(true, &wrap(Kind::Command, apdu));
@@ -69,7 +69,7 @@ impl Link {
     }
 
     /// Carries a response APDU to the lock.
-    pub(crate) fn to_lock(&mut self, apdu: &[u8]) -> Vec<u8> {
+    pub(crate) fn carry_to_lock(&mut self, apdu: &[u8]) -> Vec<u8> {
         match self {
             Self::Ble(ble) => {
                 let message = ble.carry(false, &wrap(Kind::Response, apdu));

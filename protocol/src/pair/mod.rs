@@ -148,7 +148,8 @@ pub(crate) struct Pair<'a, L: Crypto, P: Crypto> {
     pub(crate) meddle: fn(&mut Vec<u8>),
 }
 
-/// Where the two stand once the phone is authenticated; in the fast phase the phone still waits for the first EXCHANGE.
+/// Where the phone stands once the phone is authenticated; in the fast phase the phone still waits for the first EXCHANGE.
+#[allow(clippy::large_enum_variant)] // short-lived
 pub(crate) enum PhoneState<P: Crypto> {
     Auth0(initiator::Auth0Done<P>),
     Secured(Secured),
@@ -181,9 +182,9 @@ impl<'a, L: Crypto, P: Crypto> Pair<'a, L, P> {
             return Ok((reader::Opened::from_initiate(payload)?, phone));
         }
         let len = reader::select(&self.door.profile, &mut buf).unwrap();
-        let command = self.link.to_phone(&buf[..len]);
+        let command = self.link.carry_to_phone(&buf[..len]);
         let (phone, len) = initiator::Waiting::new(self.member.phone).select(&command, &mut out)?;
-        let response = self.link.to_lock(&out[..len]);
+        let response = self.link.carry_to_lock(&out[..len]);
         Ok((reader::Opened::from_select(&self.door.profile, &response)?, phone))
     }
 
@@ -197,11 +198,11 @@ impl<'a, L: Crypto, P: Crypto> Pair<'a, L, P> {
         let (lock, phone) = self.open()?;
         let prepared = Prepared::new(self.lock).unwrap();
         let (lock, len) = lock.auth0(&self.door.setup(), prepared, fast, policy, &mut buf)?;
-        let mut command = self.link.to_phone(&buf[..len]);
+        let mut command = self.link.carry_to_phone(&buf[..len]);
         (self.meddle)(&mut command);
         let trust = self.member.trust_store();
         let (phone, len) = phone.auth0(&mut env(self.phone, &trust, self.member), &command, &mut out)?;
-        let response = self.link.to_lock(&out[..len]);
+        let response = self.link.carry_to_lock(&out[..len]);
         Ok((lock.response(self.lock, &response)?, phone))
     }
 
@@ -216,17 +217,17 @@ impl<'a, L: Crypto, P: Crypto> Pair<'a, L, P> {
         let carries = self.door.certificate.is_some();
         if carries && self.door.profile.certificate == CertificateCarrier::LoadCert {
             let (sent, len) = lock.load_certificate(&self.door.setup(), &mut buf)?;
-            let mut command = self.link.to_phone(&buf[..len]);
+            let mut command = self.link.carry_to_phone(&buf[..len]);
             let mut env = env(self.phone, &trust, self.member);
             let Auth0Next::CertificateLoaded { state, response } = phone.handle(&mut env, &mut command, &mut out)?
             else {
                 panic!("LOAD CERT leads elsewhere")
             };
             phone = state;
-            lock = sent.response(&self.link.to_lock(&out[..response]))?;
+            lock = sent.response(&self.link.carry_to_lock(&out[..response]))?;
         }
         let (lock, len) = lock.auth1(&self.door.setup(), &mut self.door.signer.clone(), &mut buf)?;
-        let mut command = self.link.to_phone(&buf[..len]);
+        let mut command = self.link.carry_to_phone(&buf[..len]);
         (self.meddle)(&mut command);
         let mut env = env(self.phone, &trust, self.member);
         let Auth0Next::Sign(to_sign) = phone.handle(&mut env, &mut command, &mut out)? else {
@@ -234,7 +235,7 @@ impl<'a, L: Crypto, P: Crypto> Pair<'a, L, P> {
         };
         let signature = self.member.signer.sign(to_sign.data().as_bytes()).unwrap();
         let (phone, len) = to_sign.signed(self.phone, &signature, &mut out)?;
-        let mut response = self.link.to_lock(&out[..len]);
+        let mut response = self.link.carry_to_lock(&out[..len]);
         Ok((lock.response(self.lock, &mut response)?, phone))
     }
 
@@ -265,22 +266,22 @@ impl<'a, L: Crypto, P: Crypto> Pair<'a, L, P> {
         let (mut buf, mut out) = ([0; 2100], [0; 2100]);
         if lock.needs_step_up_select() {
             let (sent, len) = lock.select_step_up(&mut buf)?;
-            let mut command = self.link.to_phone(&buf[..len]);
+            let mut command = self.link.carry_to_phone(&buf[..len]);
             let SecuredNext::StepUpSelected { state, response } = phone.handle(self.phone, &mut command, &mut out)?
             else {
                 panic!("SELECT leads elsewhere")
             };
             phone = state;
-            lock = sent.response(&self.link.to_lock(&out[..response]))?;
+            lock = sent.response(&self.link.carry_to_lock(&out[..response]))?;
         }
         let (lock, len) = lock.envelope(self.lock, device_request, &mut buf)?;
-        let mut command = self.link.to_phone(&buf[..len]);
+        let mut command = self.link.carry_to_phone(&buf[..len]);
         let SecuredNext::Documents { state, request } = phone.handle(self.phone, &mut command, &mut out)? else {
             panic!("ENVELOPE leads elsewhere")
         };
         assert_eq!(request, device_request);
         let (phone, len) = state.respond(self.phone, device_response, &mut out)?;
-        let mut response = self.link.to_lock(&out[..len]);
+        let mut response = self.link.carry_to_lock(&out[..len]);
         let (lock, got) = lock.response(self.lock, &mut response)?;
         Ok((lock, phone, got.to_vec()))
     }
@@ -294,7 +295,7 @@ impl<'a, L: Crypto, P: Crypto> Pair<'a, L, P> {
     ) -> Result<(reader::Decided, Secured, Verdict), Broken> {
         let (mut buf, mut out) = ([0; 2100], [0; 2100]);
         let (lock, len) = lock.verdict(self.lock, verdict, &mut buf)?;
-        let mut command = self.link.to_phone(&buf[..len]);
+        let mut command = self.link.carry_to_phone(&buf[..len]);
         let trust = self.member.trust_store();
         let (state, request) = match phone {
             PhoneState::Auth0(phone) => {
@@ -312,7 +313,7 @@ impl<'a, L: Crypto, P: Crypto> Pair<'a, L, P> {
         let Request::Verdict(seen) = request else { panic!("no verdict: {request:?}") };
         assert!(state.verdict_seen());
         let (phone, len) = state.respond(self.phone, Reply::DONE, &mut out)?;
-        let mut response = self.link.to_lock(&out[..len]);
+        let mut response = self.link.carry_to_lock(&out[..len]);
         let (lock, reply) = lock.reply(self.lock, &mut response)?;
         assert_eq!(reply, Reply::DONE);
         Ok((lock, phone, seen))
