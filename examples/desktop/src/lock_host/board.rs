@@ -1,0 +1,303 @@
+//! The board: hands the reader what happens, and does what it says.
+
+use std::{
+    collections::HashMap,
+    time::{Duration, Instant},
+};
+
+use getrandom::SysRng;
+use keybutton::radio::air::{self, AdvertisingData, Peripheral, PeripheralEvent};
+use keybutton_lock::{
+    Action, Address, Boot, Event, Input, LinkId, Maintenance, Memory, Reader, Uptime,
+    clock::RetainedClock,
+    env::{BoltCommand, BoltEvent, DoorEvent, Env},
+    feedback::{Feedback, Light, Step},
+};
+use keybutton_protocol::{
+    crypto::rustcrypto::{RustCrypto, RustSigner},
+    verdict::ClockState,
+};
+use tokio::sync::{broadcast, mpsc, watch};
+
+use super::{Command, FileStore, LockEvent, LockFolder, LockOptions, LockView};
+use crate::failure::Failure;
+
+type Crypto = RustCrypto<SysRng>;
+
+/// Where a lock's board is seen and commanded from.
+pub(super) struct Outlets {
+    pub(super) view: watch::Sender<LockView>,
+    pub(super) events: broadcast::Sender<LockEvent>,
+    pub(super) commands: mpsc::UnboundedReceiver<Command>,
+}
+
+/// The lock with everything around it.
+pub(super) struct Board {
+    reader: Reader<Box<Memory<Crypto>>, Crypto, RustSigner, FileStore>,
+    peripheral: Peripheral,
+    outlets: Outlets,
+    started: Instant,
+    links: HashMap<LinkId, air::LinkId>,
+    last_link: u16,
+    bolt: Bolt,
+    playing: Option<(Feedback, Uptime)>,
+}
+
+/// The simulated bolt.
+struct Bolt {
+    travel: Duration,
+    jammed: bool,
+    withdrawn: bool,
+    moving: Option<(Uptime, BoltEvent)>,
+}
+
+/// An action of the reader, kept until the reader is done with its turn.
+enum Todo {
+    Advertise(AdvertisingData),
+    Notify(LinkId, Vec<u8>),
+    Close(LinkId),
+    Bolt(BoltCommand),
+    Feedback(Feedback),
+    Event(Event),
+}
+
+/// What woke the board.
+enum Wake {
+    Radio(PeripheralEvent),
+    Command(Option<Command>),
+    Time,
+}
+
+impl Board {
+    /// Powers the lock up. It moves nothing and advertises only once it runs.
+    pub(super) fn start(options: &LockOptions, peripheral: Peripheral, outlets: Outlets) -> Result<Self, Failure> {
+        let folder = LockFolder::new(options.folder.clone());
+        let env =
+            Env { crypto: RustCrypto::new(SysRng), signer: folder.signer()?, store: FileStore::open(&folder.store())? };
+        let (config, retained_clock) = match folder.config()? {
+            Some((config, now)) => (Some(config), Some(RetainedClock { now, state: ClockState::Confirmed })),
+            None => (None, None),
+        };
+        let boot = Boot { uptime: Uptime(0), retained_clock };
+        let reader = Reader::new(Box::new(Memory::new()), env, config, boot).map_err(|error| {
+            Failure::new(
+                "lock-store-failed",
+                format_args!("{}: {error}", folder.store().display()),
+                "Restore the file from a backup, or remove the lock's folder and claim the lock again.",
+            )
+        })?;
+        Ok(Self {
+            reader,
+            peripheral,
+            outlets,
+            started: Instant::now(),
+            links: HashMap::new(),
+            last_link: 0,
+            bolt: Bolt { travel: options.bolt_travel, jammed: false, withdrawn: false, moving: None },
+            playing: None,
+        })
+    }
+
+    /// Runs the lock until nobody can command it any more, or its radio is gone.
+    pub(super) async fn run(mut self, mut ready: impl FnMut()) -> Result<(), Failure> {
+        self.feed(Input::Deadline);
+        ready();
+        loop {
+            match self.wake().await {
+                Wake::Radio(PeripheralEvent::Down) => {
+                    return Err(Failure::new(
+                        "air-gone",
+                        "the air's broker has stopped",
+                        "Start `keybutton serve` again, then the lock.",
+                    ));
+                }
+                Wake::Radio(event) => self.radio(event),
+                Wake::Command(Some(command)) => self.command(command),
+                Wake::Command(None) => return Ok(()),
+                Wake::Time => self.time(),
+            }
+        }
+    }
+
+    async fn wake(&mut self) -> Wake {
+        let next = self.next_time();
+        tokio::select! {
+            biased;
+            event = self.peripheral.next_event() => Wake::Radio(event),
+            command = self.outlets.commands.recv() => Wake::Command(command),
+            () = sleep_until(next.map(|at| self.started + Duration::from_millis(at.0))) => Wake::Time,
+        }
+    }
+
+    fn next_time(&self) -> Option<Uptime> {
+        let now = self.now();
+        let signal = self.playing.and_then(|(feedback, start)| feedback.at(start, now)).map(|(_, until)| until);
+        let ended = self.playing.is_some() && signal.is_none();
+        [self.reader.next_deadline(), self.bolt.moving.map(|(at, _)| at), signal, ended.then_some(now)]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    fn time(&mut self) {
+        let now = self.now();
+        if let Some((_, event)) = self.bolt.moving.take_if(|(at, _)| *at <= now) {
+            self.bolt_rests(event);
+        }
+        if self.reader.next_deadline().is_some_and(|at| at <= now) {
+            self.feed(Input::Deadline);
+        }
+        self.show();
+    }
+
+    fn radio(&mut self, event: PeripheralEvent) {
+        match event {
+            PeripheralEvent::Connected { link, peer, mtu } => {
+                self.last_link = self.last_link.wrapping_add(1);
+                let id = LinkId(self.last_link);
+                self.links.insert(id, link);
+                self.emit(LockEvent::Connected);
+                self.feed(Input::Connected { link: id, address: Address(peer), mtu });
+            }
+            PeripheralEvent::Value { link, value } => {
+                if let Some(id) = self.own_link(link) {
+                    self.feed(Input::Received { link: id, value: &value });
+                }
+            }
+            PeripheralEvent::Closed { link } => {
+                if let Some(id) = self.own_link(link) {
+                    self.links.remove(&id);
+                    self.emit(LockEvent::Disconnected);
+                    self.feed(Input::Disconnected { link: id });
+                }
+            }
+            PeripheralEvent::Radio(_) | PeripheralEvent::Down => {}
+        }
+    }
+
+    fn own_link(&self, link: air::LinkId) -> Option<LinkId> {
+        self.links.iter().find(|(_, other)| **other == link).map(|(id, _)| *id)
+    }
+
+    fn command(&mut self, command: Command) {
+        match command {
+            Command::Privacy(on) => self.feed(Input::Privacy { on }),
+            Command::Lockdown(lockdown) => self.feed(Input::Maintenance(Maintenance::Lockdown(lockdown))),
+            Command::Jam(jammed) => self.bolt.jammed = jammed,
+            Command::Door(open) => self.feed(Input::Door(if open { DoorEvent::Opened } else { DoorEvent::Closed })),
+        }
+    }
+
+    /// One turn of the reader, then what it said.
+    fn feed(&mut self, input: Input<'_>) {
+        let begun = Instant::now();
+        let now = self.now();
+        let mut todo = Vec::new();
+        self.reader.handle(now, input, &mut |action: Action<'_>| match action {
+            Action::Advertise(advertising) => todo.push(Todo::Advertise(AdvertisingData {
+                address: advertising.address.0,
+                advertisement: advertising.advertisement.to_vec(),
+                scan_response: advertising.scan_response.to_vec(),
+            })),
+            Action::Notify { link, value } => todo.push(Todo::Notify(link, value.to_vec())),
+            Action::Close { link } => todo.push(Todo::Close(link)),
+            Action::Bolt(command) => todo.push(Todo::Bolt(command)),
+            Action::Feedback(feedback) => todo.push(Todo::Feedback(feedback)),
+            Action::Event(event) => todo.push(Todo::Event(event)),
+            // The board sleeps until `next_deadline`, and it has no NFC.
+            Action::Deadline(_) | Action::Transmit { .. } | Action::NfcRelease => {}
+        });
+        let took = begun.elapsed();
+        self.outlets.view.send_modify(|view| view.busy += took);
+        for action in todo {
+            self.carry_out(action);
+        }
+    }
+
+    fn carry_out(&mut self, action: Todo) {
+        match action {
+            Todo::Advertise(data) => self.peripheral.advertise(Some(data)),
+            Todo::Notify(link, value) => {
+                if let Some(link) = self.links.get(&link) {
+                    self.peripheral.notify(*link, value);
+                }
+            }
+            Todo::Close(link) => {
+                if let Some(link) = self.links.remove(&link) {
+                    self.peripheral.close(link);
+                }
+            }
+            Todo::Bolt(command) => self.move_bolt(command),
+            Todo::Feedback(feedback) => {
+                self.playing = Some((feedback, self.now()));
+                self.outlets.view.send_modify(|view| {
+                    view.signal = Some(feedback);
+                    view.signals += 1;
+                });
+                self.emit(LockEvent::Signal(feedback));
+                self.show();
+            }
+            Todo::Event(event) => {
+                if matches!(event, Event::Verdict { .. }) {
+                    self.outlets.view.send_modify(|view| view.verdicts += 1);
+                }
+                self.emit(LockEvent::Happened(event));
+            }
+        }
+    }
+
+    fn move_bolt(&mut self, command: BoltCommand) {
+        let target = match command {
+            BoltCommand::Open(_) | BoltCommand::HoldOpen => BoltEvent::Withdrawn,
+            BoltCommand::Secure => BoltEvent::Secured,
+        };
+        let event = if self.bolt.jammed { BoltEvent::Jammed } else { target };
+        self.bolt.moving = Some((self.now() + self.bolt.travel, event));
+    }
+
+    fn bolt_rests(&mut self, event: BoltEvent) {
+        let withdrawn = match event {
+            BoltEvent::Withdrawn => true,
+            BoltEvent::Secured => false,
+            BoltEvent::Jammed | BoltEvent::MotorFault => self.bolt.withdrawn,
+        };
+        let opened = withdrawn && !self.bolt.withdrawn;
+        self.bolt.withdrawn = withdrawn;
+        self.outlets.view.send_modify(|view| {
+            view.withdrawn = withdrawn;
+            view.openings += u32::from(opened);
+        });
+        self.emit(LockEvent::Bolt(event));
+        self.feed(Input::Bolt(event));
+    }
+
+    /// Brings light and buzzer to where the signal that plays has them.
+    fn show(&mut self) {
+        let step = self.playing.and_then(|(feedback, start)| feedback.at(start, self.now())).map(|(step, _)| step);
+        if step.is_none() {
+            self.playing = None;
+        }
+        let Step { light, tone_hz, .. } = step.unwrap_or(Step { light: Light::Off, tone_hz: 0, duration_ms: 0 });
+        self.outlets.view.send_if_modified(|view| {
+            let changed = (view.light, view.tone_hz) != (light, tone_hz);
+            (view.light, view.tone_hz) = (light, tone_hz);
+            changed
+        });
+    }
+
+    fn emit(&self, event: LockEvent) {
+        // Nobody may be listening.
+        let _ = self.outlets.events.send(event);
+    }
+
+    fn now(&self) -> Uptime {
+        Uptime(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+async fn sleep_until(at: Option<Instant>) {
+    match at {
+        Some(at) => tokio::time::sleep_until(at.into()).await,
+        None => std::future::pending().await,
+    }
+}

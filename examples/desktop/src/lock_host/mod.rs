@@ -1,0 +1,203 @@
+//! A lock on a laptop: the reference lock with RustCrypto, a store in a file, the air for its radio, a screen for its
+//! light and buzzer, and a bolt that counts its movements.
+
+mod board;
+mod provision;
+mod store;
+
+use std::{
+    path::PathBuf,
+    sync::{Arc, Mutex, PoisonError},
+    thread::{self, JoinHandle},
+    time::Duration,
+};
+
+use keybutton::radio::air::{Endpoint, Participant, Peripheral};
+use keybutton_lock::{
+    Event, Lockdown,
+    env::BoltEvent,
+    feedback::{Feedback, Light},
+};
+use tokio::sync::{broadcast, mpsc, oneshot, watch};
+
+pub use provision::LockFolder;
+pub use store::FileStore;
+
+use crate::failure::Failure;
+
+/// How many events a slow reader of them may be behind.
+const EVENT_BACKLOG: usize = 256;
+
+/// How a virtual lock runs.
+#[derive(Clone, Debug)]
+pub struct LockOptions {
+    /// Its folder: key, provisioning, store.
+    pub folder: PathBuf,
+    /// The air it joins.
+    pub endpoint: Endpoint,
+    /// Its name, place and knobs on the air.
+    pub participant: Participant,
+    /// How long the bolt takes to move.
+    pub bolt_travel: Duration,
+}
+
+impl LockOptions {
+    /// Describes a lock at the origin with the default knobs and a bolt that moves in 60 ms.
+    pub fn new(folder: PathBuf, endpoint: Endpoint, name: &str) -> Self {
+        Self { folder, endpoint, participant: Participant::named(name), bolt_travel: Duration::from_millis(60) }
+    }
+}
+
+/// A running lock. Dropping it is a power cut: the air finds out by the supervision time-out.
+#[derive(Debug)]
+pub struct VirtualLock {
+    view: watch::Receiver<LockView>,
+    events: broadcast::Sender<LockEvent>,
+    commands: mpsc::UnboundedSender<Command>,
+    failure: Arc<Mutex<Option<Failure>>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+/// What one sees of a lock from outside.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct LockView {
+    /// The light now.
+    pub light: Light,
+    /// The tone now, Hz; 0 is silence.
+    pub tone_hz: u16,
+    /// The last signal that was played.
+    pub signal: Option<Feedback>,
+    /// How many signals were played since the start.
+    pub signals: u32,
+    /// The bolt is withdrawn.
+    pub withdrawn: bool,
+    /// How many times the bolt was withdrawn since the start.
+    pub openings: u32,
+    /// The time the lock spent thinking (its store included) since the start.
+    pub busy: Duration,
+    /// How many verdicts it gave since the start.
+    pub verdicts: u32,
+}
+
+/// What happens at a lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum LockEvent {
+    /// A signal is played.
+    Signal(Feedback),
+    /// The bolt came to rest.
+    Bolt(BoltEvent),
+    /// A phone connected.
+    Connected,
+    /// A phone's link is gone.
+    Disconnected,
+    /// What the lock itself reports.
+    Happened(Event),
+}
+
+/// What a hand at the lock, or its maintenance, does.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Command {
+    /// Turns privacy on or off from inside.
+    Privacy(bool),
+    /// Locks the door down, or lifts it.
+    Lockdown(Lockdown),
+    /// Holds the bolt so that it jams, or lets go of it.
+    Jam(bool),
+    /// Opens or closes the door.
+    Door(bool),
+}
+
+impl VirtualLock {
+    /// Starts a lock on a thread of its own, as its own board would run it: a slow disk holds up nobody else.
+    ///
+    /// Returns when the lock advertises.
+    pub async fn start(options: LockOptions) -> Result<Self, Failure> {
+        let (view_sender, view) = watch::channel(LockView::default());
+        let (events, _) = broadcast::channel(EVENT_BACKLOG);
+        let (commands, received) = mpsc::unbounded_channel();
+        let (ready, started) = oneshot::channel();
+        let failure = Arc::new(Mutex::new(None));
+        let outlets = board::Outlets { view: view_sender, events: events.clone(), commands: received };
+        let late_failure = Arc::clone(&failure);
+        let thread = thread::Builder::new()
+            .name(format!("lock {}", options.participant.name))
+            .spawn(move || {
+                let mut ready = Some(ready);
+                if let Err(error) = run(&options, outlets, &mut ready) {
+                    match ready {
+                        Some(ready) => drop(ready.send(Err(error))),
+                        None => *late_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
+                    }
+                }
+            })
+            .map_err(|error| cannot_start(&error))?;
+        let lock = Self { view, events, commands, failure, thread: Some(thread) };
+        started.await.map_err(|_| cannot_start(&"its thread ended"))??;
+        Ok(lock)
+    }
+
+    /// What one sees of the lock now.
+    pub fn view(&self) -> LockView {
+        *self.view.borrow()
+    }
+
+    /// Waits until what one sees of the lock fulfils `condition`.
+    pub async fn wait_for(&self, condition: impl FnMut(&LockView) -> bool) -> Result<LockView, Failure> {
+        match self.view.clone().wait_for(condition).await {
+            Ok(view) => Ok(*view),
+            Err(_) => Err(self.stopped()),
+        }
+    }
+
+    /// Listens to what happens from now on.
+    pub fn events(&self) -> broadcast::Receiver<LockEvent> {
+        self.events.subscribe()
+    }
+
+    /// Does something at the lock.
+    pub fn command(&self, command: Command) {
+        // A lock that has stopped says why in `stopped`.
+        let _ = self.commands.send(command);
+    }
+
+    /// Why the lock stopped by itself.
+    pub fn stopped(&self) -> Failure {
+        let failure = self.failure.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        failure.unwrap_or_else(|| cannot_start(&"it was switched off"))
+    }
+}
+
+impl Drop for VirtualLock {
+    fn drop(&mut self) {
+        // The thread ends when nobody can command it any more.
+        let (closed, _) = mpsc::unbounded_channel();
+        self.commands = closed;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn run(
+    options: &LockOptions,
+    outlets: board::Outlets,
+    ready: &mut Option<oneshot::Sender<Result<(), Failure>>>,
+) -> Result<(), Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| cannot_start(&error))?;
+    runtime.block_on(async {
+        let peripheral = Peripheral::join(&options.endpoint, &options.participant).await?;
+        let board = board::Board::start(options, peripheral, outlets)?;
+        board
+            .run(|| {
+                if let Some(ready) = ready.take() {
+                    let _ = ready.send(Ok(()));
+                }
+            })
+            .await
+    })
+}
+
+fn cannot_start(why: &dyn std::fmt::Display) -> Failure {
+    Failure::new("lock-stopped", format_args!("the virtual lock is not running: {why}"), "Start it again.")
+}
