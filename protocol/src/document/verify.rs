@@ -185,10 +185,12 @@ fn verify_with_key<'a, C: Crypto>(
     if device_key == Err(DocumentError::DeviceKey) {
         return Err(DocumentError::DeviceKey);
     }
-    document.walk(|name_space, item| match mso.digest(name_space, item.digest_id).map_err(DocumentError::Mso)? {
-        Some(digest) if digest == crypto.sha256(&[item.whole]) => Ok(()),
-        _ => Err(DocumentError::Digest),
-    })?;
+    for (name_space, item) in document.items() {
+        let digest = mso.digest(name_space, item.digest_id).map_err(DocumentError::Mso)?;
+        if digest != Some(crypto.sha256(&[item.whole])) {
+            return Err(DocumentError::Digest);
+        }
+    }
     let doc_type = expected.doc_type();
     if mso.doc_type != doc_type.as_str() || document.doc_type() != doc_type.as_str() {
         return Err(DocumentError::DocType);
@@ -240,14 +242,9 @@ impl<'a> Verified<'a> {
 
     /// The value of an element, as CBOR; `None` when the document does not show it.
     pub fn element(&self, name: &str) -> Option<&'a [u8]> {
-        let mut found = None;
-        let _ = self.document.walk::<CborError>(|name_space, item: Item<'a>| {
-            if name_space == self.doc_type.as_str() && item.element == name {
-                found = Some(item.value);
-            }
-            Ok(())
-        });
-        found
+        let here =
+            |(name_space, item): &(&str, Item<'_>)| *name_space == self.doc_type.as_str() && item.element == name;
+        self.document.items().find(here).map(|(_, item)| item.value)
     }
 
     /// Calls `visit` with the name and the value of every element shown.
