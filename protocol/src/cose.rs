@@ -107,8 +107,32 @@ impl<'a> Sign1<'a> {
         if self.protected != PROTECTED {
             return Err(CoseError::Algorithm);
         }
+        self.verify_protected(crypto, key, external_aad)
+    }
+
+    /// Verifies a signature whose protected header may say more than ES256, as other issuers write it.
+    ///
+    /// For the interop setting only. A critical header (`crit`) is refused like another algorithm.
+    pub fn verify_es256<C: Crypto>(
+        &self,
+        crypto: &C,
+        key: &PublicKey,
+        external_aad: &[u8],
+    ) -> Result<&'a [u8], CoseError> {
+        if !is_es256(self.protected)? {
+            return Err(CoseError::Algorithm);
+        }
+        self.verify_protected(crypto, key, external_aad)
+    }
+
+    fn verify_protected<C: Crypto>(
+        &self,
+        crypto: &C,
+        key: &PublicKey,
+        external_aad: &[u8],
+    ) -> Result<&'a [u8], CoseError> {
         let mut buffer = [0; SIGNED_MAX];
-        let signed = sig_structure(external_aad, self.payload, &mut buffer)?;
+        let signed = write_signed(self.protected, external_aad, self.payload, &mut buffer)?;
         crypto.verify(key, signed, &self.signature).map_err(|_| CoseError::Signature)?;
         Ok(self.payload)
     }
@@ -116,16 +140,42 @@ impl<'a> Sign1<'a> {
 
 /// Writes the bytes that are signed: `[ "Signature1", protected, external_aad, payload ]`.
 pub fn sig_structure<'o>(external_aad: &[u8], payload: &[u8], out: &'o mut [u8]) -> Result<&'o [u8], CoseError> {
+    write_signed(&PROTECTED, external_aad, payload, out)
+}
+
+fn write_signed<'o>(
+    protected: &[u8],
+    external_aad: &[u8],
+    payload: &[u8],
+    out: &'o mut [u8],
+) -> Result<&'o [u8], CoseError> {
     let mut encoder = Encoder::new(Cursor::new(&mut *out));
     encoder
         .array(4)
         .and_then(|e| e.str("Signature1"))
-        .and_then(|e| e.bytes(&PROTECTED))
+        .and_then(|e| e.bytes(protected))
         .and_then(|e| e.bytes(external_aad))
         .and_then(|e| e.bytes(payload))
         .map_err(|_| CoseError::Size)?;
     let len = encoder.writer().position();
     out.get(..len).ok_or(CoseError::Size)
+}
+
+/// Whether a protected header says ES256 and nothing critical.
+fn is_es256(protected: &[u8]) -> Result<bool, CborError> {
+    let mut reader = Reader::new(protected)?;
+    let (mut es256, mut critical) = (false, false);
+    for _ in 0..reader.map()? {
+        match reader.item()? {
+            [1] => es256 = reader.item()? == [0x26],
+            [2] => {
+                critical = true;
+                reader.skip()?;
+            }
+            _ => reader.skip()?,
+        }
+    }
+    Ok(es256 && !critical)
 }
 
 /// Signs `payload` and writes the COSE_Sign1; returns its length.

@@ -97,7 +97,7 @@ impl<'a> Document<'a> {
         };
         let issuer_auth = Sign1::read(&mut Reader::checked(issuer_auth_bytes))?;
         let document = Self { doc_type, name_spaces, issuer_auth, issuer_auth_bytes };
-        document.walk(|_, _| Ok(()))?;
+        document.check_items()?;
         Ok(document)
     }
 
@@ -111,16 +111,28 @@ impl<'a> Document<'a> {
         &self.issuer_auth
     }
 
-    /// Calls `visit` with each name space and item.
-    pub(crate) fn walk<E: From<CborError>>(
-        &self,
-        mut visit: impl FnMut(&'a str, Item<'a>) -> Result<(), E>,
-    ) -> Result<(), E> {
+    /// The items with their name spaces, in order.
+    pub fn items(&self) -> impl Iterator<Item = (&'a str, Item<'a>)> + use<'a> {
+        let mut reader = Reader::checked(self.name_spaces);
+        let (mut spaces, mut items) = (reader.map().unwrap_or_default(), 0);
+        let mut name_space = "";
+        core::iter::from_fn(move || {
+            while items == 0 {
+                spaces = spaces.checked_sub(1)?;
+                name_space = reader.str().ok()?;
+                items = reader.array().ok()?;
+            }
+            items -= 1;
+            Some((name_space, Item::read(&mut reader).ok()?))
+        })
+    }
+
+    fn check_items(&self) -> Result<(), CborError> {
         let mut reader = Reader::checked(self.name_spaces);
         for _ in 0..reader.map()? {
-            let name_space = reader.str()?;
+            reader.str()?;
             for _ in 0..reader.array()? {
-                visit(name_space, Item::read(&mut reader)?)?;
+                Item::read(&mut reader)?;
             }
         }
         Ok(())
@@ -182,7 +194,7 @@ fn shown<'r, 'd>(
         stored.iter().filter_map(move |bytes| {
             let document = Document::parse(bytes).ok()?;
             let same = asked.doc_type().is_some_and(|kind| kind.as_str() == document.doc_type);
-            (same && chosen(&asked, &document, |_| {})? > 0).then_some((asked, document))
+            (same && chosen(&asked, &document).next().is_some()).then_some((asked, document))
         })
     })
 }
@@ -200,20 +212,11 @@ fn write_answer(request: &DeviceRequest<'_>, stored: &[&[u8]], count: usize, out
     Some(encoder.writer().position())
 }
 
-/// Calls `visit` with the items asked for; returns how many there are.
-fn chosen<'a>(asked: &RequestedDocument<'_>, document: &Document<'a>, mut visit: impl FnMut(&'a [u8])) -> Option<u64> {
-    let mut count = 0;
-    document
-        .walk::<CborError>(|name_space, item| {
-            // Documents of ours have one name space, named like their kind; others stay behind.
-            if name_space == document.doc_type && asked.asks_for(name_space, item.element) {
-                count += 1;
-                visit(item.whole);
-            }
-            Ok(())
-        })
-        .ok()?;
-    Some(count)
+/// The items asked for, whole. Documents of ours have one name space, named like their kind; others stay behind.
+fn chosen<'a>(asked: &RequestedDocument<'_>, document: &Document<'a>) -> impl Iterator<Item = &'a [u8]> {
+    let kind = document.doc_type;
+    let chosen = move |(name_space, item): &(&str, Item<'_>)| *name_space == kind && asked.asks_for(kind, item.element);
+    document.items().filter(chosen).map(|(_, item)| item.whole)
 }
 
 fn write_chosen<W: Write>(
@@ -223,14 +226,8 @@ fn write_chosen<W: Write>(
 ) -> Result<(), Error<W::Error>> {
     let name = document.doc_type;
     encoder.map(2)?.str("1")?.map(2)?.str("1")?.map(1)?.str(name)?;
-    encoder.array(chosen(asked, document, |_| {}).unwrap_or_default())?;
-    let mut written = Ok(());
-    let _ = chosen(asked, document, |item| {
-        if written.is_ok() {
-            written = raw(encoder, item);
-        }
-    });
-    written?;
+    encoder.array(u64::try_from(chosen(asked, document).count()).unwrap_or(u64::MAX))?;
+    chosen(asked, document).try_for_each(|item| raw(encoder, item))?;
     encoder.str("2")?;
     raw(encoder, document.issuer_auth_bytes)?;
     encoder.str("5")?.str(name)?;

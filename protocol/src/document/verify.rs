@@ -247,14 +247,10 @@ impl<'a> Verified<'a> {
         self.document.items().find(here).map(|(_, item)| item.value)
     }
 
-    /// Calls `visit` with the name and the value of every element shown.
-    pub fn for_each_element(&self, mut visit: impl FnMut(&'a str, &'a [u8])) {
-        let _ = self.document.walk::<CborError>(|name_space, item: Item<'a>| {
-            if name_space == self.doc_type.as_str() {
-                visit(item.element, item.value);
-            }
-            Ok(())
-        });
+    /// The name and the value, as CBOR, of every element shown.
+    pub fn elements(&self) -> impl Iterator<Item = (&'a str, &'a [u8])> + use<'a> {
+        let kind = self.doc_type.as_str();
+        self.document.items().filter(move |(space, _)| *space == kind).map(|(_, item)| (item.element, item.value))
     }
 
     /// Reads an element of an access document; `None` when the document does not show it.
