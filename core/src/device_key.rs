@@ -5,7 +5,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use keybutton_protocol::{
@@ -127,27 +127,38 @@ impl SoftwareDeviceKey {
         Self { vault, loaded: Mutex::new(None) }
     }
 
-    fn signer(&self) -> Result<Arc<RingSigner>, DeviceKeyError> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(signer) = loaded.as_ref() {
-            return Ok(signer.clone());
+    /// The key; `None` where there is none.
+    fn held(&self) -> Result<Option<Arc<RingSigner>>, DeviceKeyError> {
+        let mut loaded = self.loaded();
+        if loaded.is_none()
+            && let Some(pkcs8) = self.vault.load(ENTRY.to_owned())?.map(Zeroizing::new)
+        {
+            let signer = RingSigner::from_pkcs8(&pkcs8).map_err(|_| DeviceKeyError::Gone)?;
+            *loaded = Some(Arc::new(signer));
         }
-        let pkcs8 = match self.vault.load(ENTRY.to_owned())? {
-            Some(pkcs8) => Zeroizing::new(pkcs8),
-            None => {
-                let made = RingSigner::generate_pkcs8().map_err(|_| DeviceKeyError::Failed)?;
-                self.vault.store(ENTRY.to_owned(), made.to_vec())?;
-                made
-            }
-        };
-        let signer = RingSigner::from_pkcs8(&pkcs8).map_err(|_| DeviceKeyError::Gone)?;
-        Ok(loaded.insert(Arc::new(signer)).clone())
+        Ok(loaded.clone())
+    }
+
+    fn make(&self) -> Result<Arc<RingSigner>, DeviceKeyError> {
+        let mut loaded = self.loaded();
+        let pkcs8 = RingSigner::generate_pkcs8().map_err(|_| DeviceKeyError::Failed)?;
+        let signer = Arc::new(RingSigner::from_pkcs8(&pkcs8).map_err(|_| DeviceKeyError::Failed)?);
+        self.vault.store(ENTRY.to_owned(), pkcs8.to_vec())?;
+        Ok(loaded.insert(signer).clone())
+    }
+
+    fn loaded(&self) -> MutexGuard<'_, Option<Arc<RingSigner>>> {
+        self.loaded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl DeviceKey for SoftwareDeviceKey {
     fn public_key(&self) -> Result<PublicKey, DeviceKeyError> {
-        Ok(self.signer()?.public_key())
+        let signer = match self.held()? {
+            Some(signer) => signer,
+            None => self.make()?,
+        };
+        Ok(signer.public_key())
     }
 
     fn sign(&self, data: &AuthenticationData, answer: Arc<SignatureAnswer>) {
@@ -155,8 +166,10 @@ impl DeviceKey for SoftwareDeviceKey {
         if !matches!(data.usage(), Usage::Phone | Usage::Enrolment) {
             return answer.fail(DeviceKeyError::Failed);
         }
-        let signature =
-            self.signer().and_then(|signer| signer.sign_shared(data.as_bytes()).map_err(|_| DeviceKeyError::Failed));
+        let signature = self.held().and_then(|signer| {
+            let signer = signer.ok_or(DeviceKeyError::Gone)?;
+            signer.sign_shared(data.as_bytes()).map_err(|_| DeviceKeyError::Failed)
+        });
         match signature {
             Ok(signature) => answer.succeed(signature),
             Err(error) => answer.fail(error),
@@ -168,7 +181,7 @@ impl DeviceKey for SoftwareDeviceKey {
     }
 
     fn remove(&self) -> Result<(), DeviceKeyError> {
-        self.loaded.lock().unwrap_or_else(PoisonError::into_inner).take();
+        self.loaded().take();
         Ok(self.vault.remove(ENTRY.to_owned())?)
     }
 }
@@ -233,13 +246,15 @@ mod tests {
         assert_eq!(sign(&key, &AuthenticationData::for_claim(&[0; 32])).await, Err(DeviceKeyError::Failed));
     }
 
-    #[test]
-    fn a_removed_key_is_gone_and_the_next_one_is_new() {
+    #[tokio::test]
+    async fn a_removed_key_is_gone_and_the_next_one_is_new() {
         let dir = TempDir::new().unwrap();
         let key = SoftwareDeviceKey::new(vault(&dir));
         let first = key.public_key().unwrap();
         key.remove().unwrap();
         key.remove().unwrap();
+        let data = AuthenticationData::for_enrolment(&[0; 32]);
+        assert_eq!(sign(&key, &data).await, Err(DeviceKeyError::Gone), "signing makes no key");
         assert_ne!(key.public_key().unwrap(), first);
     }
 

@@ -67,6 +67,7 @@ pub struct Press {
     id: UnlockId,
     commands: mpsc::UnboundedSender<Command>,
     outcome: Pending<PressOutcome>,
+    settled: Pending<()>,
 }
 
 impl Press {
@@ -74,8 +75,9 @@ impl Press {
         id: UnlockId,
         commands: mpsc::UnboundedSender<Command>,
         outcome: Pending<PressOutcome>,
+        settled: Pending<()>,
     ) -> Self {
-        Self { id, commands, outcome }
+        Self { id, commands, outcome, settled }
     }
 
     /// The press id; what [`MobileKeys::retry`](crate::MobileKeys::retry) takes. Also the unlock id the lock is given.
@@ -99,6 +101,12 @@ impl Press {
     /// The outcome: wait for it by thread, by future or by call-back.
     pub const fn outcome(&self) -> &Pending<PressOutcome> {
         &self.outcome
+    }
+
+    /// When nothing of the press goes on any more: the lock has handed over its audit and the service was told, or one
+    /// of them could not be reached. Some seconds after the outcome; worth waiting for only before the process ends.
+    pub const fn settled(&self) -> &Pending<()> {
+        &self.settled
     }
 
     /// Blocks the calling thread until the press has ended. Not for listeners or async tasks.

@@ -127,16 +127,12 @@ impl Inner {
         if let Some((device, _)) = self.device(ticket)? {
             return Ok(device);
         }
-        let key = &*self.platform.device_key;
-        if fresh_key {
-            // The service gave the old key up; a lock may have been told so.
-            key.remove().map_err(|error| KeyError::from(&error))?;
-        }
-        let public = key.public_key().map_err(|error| KeyError::from(&error))?;
+        // The service gave the old key up; a lock may have been told so.
+        let public = self.device_key(ticket, fresh_key)?;
         let challenge = self.call(&download::challenge(&ticket.session)).await?;
         let nonce = <&[u8; 32]>::try_from(&challenge.nonce.0[..]).map_err(|_| ErrorCode::ServiceFailed)?;
         let data = AuthenticationData::for_enrolment(nonce);
-        let proof = sign(key, &data).await.map_err(|error| KeyError::from(&error))?;
+        let proof = sign(&*self.platform.device_key, &data).await.map_err(|error| KeyError::from(&error))?;
         let enrolment = EnrolDevice {
             nonce: challenge.nonce.clone(),
             device_key: Bytes::from(public.as_bytes()),

@@ -13,7 +13,6 @@ use crate::{
     doctor::{self, Check},
     download,
     error::{ErrorCode, KeyError},
-    pending::guarded,
     report,
 };
 
@@ -70,9 +69,11 @@ impl Inner {
     fn probe_device_key(&self) -> Result<(), KeyError> {
         let enrolled = self.state().member.as_ref().and_then(Member::enrolled).and_then(|device| device.public_key());
         let enrolled = enrolled.ok_or(ErrorCode::DeviceNotEnrolled)?;
-        let mut held = Err(ErrorCode::DeviceKeyFailed.into());
-        guarded(|| held = self.platform.device_key.public_key().map_err(|error| KeyError::from(&error)));
-        if held? == enrolled { Ok(()) } else { Err(ErrorCode::DeviceNotEnrolled.into()) }
+        if self.device_key(&self.ticket()?, false)? == enrolled {
+            Ok(())
+        } else {
+            Err(ErrorCode::DeviceNotEnrolled.into())
+        }
     }
 
     fn probe_vault(&self) -> Result<(), KeyError> {

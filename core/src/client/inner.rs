@@ -32,6 +32,7 @@ use crate::{
     error::{ErrorCode, KeyError},
     http::ServiceUrl,
     log::Log,
+    pending::guarded,
     radio::RadioState,
     unlock::Now,
 };
@@ -48,7 +49,7 @@ pub(super) struct Inner {
     pub(super) crypto: Ring,
     state: Mutex<State>,
     /// Held while the vault is written, so that entries are written in the order of their changes.
-    writing: Mutex<()>,
+    writing: Mutex<Writing>,
     keyring_dirty: AtomicBool,
     /// One enrolment at a time.
     pub(super) enrolling: tokio::sync::Mutex<()>,
@@ -59,6 +60,13 @@ pub(super) struct Inner {
     /// The generation of now: tells what is going on that the member has signed out.
     generations: watch::Sender<u64>,
     pub(super) presses: Mutex<Presses>,
+}
+
+/// Whether the vault is still ours to write: once the core is gone, the next one may have opened it.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Writing {
+    Open,
+    Closed,
 }
 
 enum Threads {
@@ -88,7 +96,7 @@ impl Inner {
             platform,
             crypto,
             state: Mutex::new(state),
-            writing: Mutex::new(()),
+            writing: Mutex::new(Writing::Open),
             keyring_dirty: AtomicBool::new(false),
             enrolling: tokio::sync::Mutex::new(()),
             delivering: tokio::sync::Mutex::new(()),
@@ -145,7 +153,10 @@ impl Inner {
 
     /// Writes an entry to the vault. Blocks for as long as the storage takes.
     pub(super) fn save(&self, entry: Entry, generation: u64) -> Result<(), KeyError> {
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let writing = self.writing();
+        if *writing == Writing::Closed {
+            return Ok(());
+        }
         let snapshot = {
             let state = self.state();
             if state.generation != generation {
@@ -173,11 +184,41 @@ impl Inner {
     }
 
     /// Writes the keyring if a change waits for it.
-    pub(super) fn flush_keyring(&self, generation: u64) {
+    fn flush_keyring(&self, generation: u64) {
         if self.keyring_dirty.swap(false, Ordering::AcqRel) {
             // Logged where it failed; the next change tries again.
             let _ = self.save(Entry::Keyring, generation);
         }
+    }
+
+    /// The device key, made if there is none; `anew` destroys the former one first. Never after a sign-out.
+    pub(super) fn device_key(&self, ticket: &Ticket, anew: bool) -> Result<PublicKey, KeyError> {
+        let _writing = self.writing();
+        drop(self.state_of(ticket)?);
+        let key = &self.platform.device_key;
+        let mut made = Err(ErrorCode::DeviceKeyFailed.into());
+        guarded(|| {
+            let removed = if anew { key.remove() } else { Ok(()) };
+            made = removed.and_then(|()| key.public_key()).map_err(|error| KeyError::from(&error));
+        });
+        made
+    }
+
+    /// Writes what has to survive a last time. From here on nothing of this core writes the vault.
+    pub(super) fn close_vault(&self) {
+        let (generation, signed_in) = {
+            let state = self.state();
+            (state.generation, state.session.is_some())
+        };
+        for entry in [Entry::Keyring, Entry::Outbox].into_iter().filter(|_| signed_in) {
+            // Logged where it failed; there is no later.
+            let _ = self.save(entry, generation);
+        }
+        *self.writing() = Writing::Closed;
+    }
+
+    fn writing(&self) -> MutexGuard<'_, Writing> {
+        self.writing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Wipes what belongs to the member: vault, device key, caches. Work in progress becomes stale at once.
@@ -193,7 +234,7 @@ impl Inner {
         if let Some(renewal) = self.renewal().take() {
             renewal.abort();
         }
-        let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        let _writing = self.writing();
         self.keyring_dirty.store(false, Ordering::Release);
         let key = self.platform.device_key.remove().map_err(|error| KeyError::from(&error));
         let vault = self.platform.vault.wipe().map_err(|error| KeyError::from(&error));

@@ -220,8 +220,7 @@ impl MobileKeys {
 impl Drop for MobileKeys {
     fn drop(&mut self) {
         self.inner.cancel_press();
-        let generation = self.inner.state().generation;
-        self.inner.flush_keyring(generation);
+        self.inner.close_vault();
         self.inner.shut_down();
     }
 }

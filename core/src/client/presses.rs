@@ -13,7 +13,7 @@ use tokio::sync::mpsc;
 use super::{
     inner::Inner,
     listeners::teller,
-    run::{Course, Runner},
+    run::{Course, Ends, Runner},
 };
 use crate::{
     error::{ErrorCode, KeyError},
@@ -93,7 +93,8 @@ impl Inner {
         }
         let runtime = self.runtime()?;
         let (commands, orders) = mpsc::unbounded_channel();
-        let (outcome, over) = (Pending::new(), Pending::new());
+        let ends = Ends { outcome: Pending::new(), over: Pending::new(), settled: Pending::new() };
+        let outcome = ends.outcome.clone();
         let former = {
             let mut presses = self.presses();
             if presses.current.as_ref().is_some_and(|current| current.outcome.get().is_none()) {
@@ -109,13 +110,14 @@ impl Inner {
                 begun: course.begun,
                 outcome: outcome.clone(),
             });
-            let current = Current { commands: commands.clone(), outcome: outcome.clone(), over: over.clone() };
+            let (commands, outcome, over) = (commands.clone(), outcome.clone(), ends.over.clone());
+            let current = Current { commands, outcome, over };
             presses.current.replace(current)
         };
-        let press = Arc::new(Press::new(course.id, commands, outcome.clone()));
+        let press = Arc::new(Press::new(course.id, commands, outcome, ends.settled.clone()));
         let (teller, telling) = teller(listener);
         runtime.spawn(telling.run());
-        let runner = Runner::new(self.clone(), ticket, course, orders, teller, outcome, over);
+        let runner = Runner::new(self.clone(), ticket, course, orders, teller, ends);
         runtime.spawn(runner.run(former));
         Ok(press)
     }

@@ -40,6 +40,9 @@ const SCAN_AGAIN: Duration = Duration::from_secs(1);
 /// A machine that has not ended this long after its deadline is ended from outside: a press always ends.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// Stands for the device key until the device is enrolled; no key is installed and nothing is signed before.
+const NOT_ENROLLED: PublicKey = PublicKey([0; 65]);
+
 /// What is to be run.
 pub(super) struct Course {
     pub(super) id: UnlockId,
@@ -47,6 +50,16 @@ pub(super) struct Course {
     /// When the press began; for a repeat, when the first try began.
     pub(super) begun: Moment,
     pub(super) repeats: bool,
+}
+
+/// Whom to tell about the ends of a press.
+pub(super) struct Ends {
+    /// The outcome is there.
+    pub(super) outcome: Pending<PressOutcome>,
+    /// The radio is free.
+    pub(super) over: Pending<()>,
+    /// Nothing goes on any more.
+    pub(super) settled: Pending<()>,
 }
 
 pub(super) struct Runner {
@@ -59,11 +72,9 @@ pub(super) struct Runner {
     orders: mpsc::UnboundedReceiver<Command>,
     answers: (mpsc::UnboundedSender<Input>, mpsc::UnboundedReceiver<Input>),
     teller: Teller,
-    outcome: Pending<PressOutcome>,
-    over: Pending<()>,
+    ends: Ends,
     /// What the machine sees instead of the next member's keys after a sign-out.
     nobody: (Keyring, Discovery),
-    device_key: PublicKey,
     radio: RadioState,
     started: Now,
     scan_again: Option<Instant>,
@@ -79,8 +90,7 @@ impl Runner {
         course: Course,
         orders: mpsc::UnboundedReceiver<Command>,
         teller: Teller,
-        outcome: Pending<PressOutcome>,
-        over: Pending<()>,
+        ends: Ends,
     ) -> Self {
         let options = unlock_options(&course, Duration::ZERO);
         Self {
@@ -90,10 +100,8 @@ impl Runner {
             orders,
             answers: mpsc::unbounded_channel(),
             teller,
-            outcome,
-            over,
+            ends,
             nobody: (Keyring::new(), Discovery::new()),
-            device_key: PublicKey([0; 65]),
             radio: RadioState::Absent,
             started: inner.now(),
             scan_again: None,
@@ -149,9 +157,6 @@ impl Runner {
             self.machine = Machine::new(self.course.id, unlock_options(&self.course, waited));
         }
         self.radio = self.inner.hub.radio().state();
-        if let Ok(key) = self.inner.platform.device_key.public_key() {
-            self.device_key = key;
-        }
     }
 
     fn next_timer(&self) -> Option<Instant> {
@@ -196,7 +201,7 @@ impl Runner {
         let actions = {
             let mut state = self.inner.state_of(&self.ticket).ok();
             let key = state.as_ref().and_then(|state| state.member.as_ref()?.enrolled()?.public_key());
-            let key = key.unwrap_or(self.device_key);
+            let key = key.unwrap_or(NOT_ENROLLED);
             let (keyring, discovery) = match state.as_deref_mut() {
                 Some(State { keyring, discovery, .. }) => (keyring, discovery),
                 None => (&mut self.nobody.0, &mut self.nobody.1),
@@ -315,7 +320,7 @@ impl Runner {
         let took_ms = outcome.metrics.total_us / 1000;
         self.inner.log.info("press", format_args!("{}: {code} after {took_ms} ms", outcome.outcome.name()));
         self.note(&outcome);
-        self.outcome.settle(outcome.clone());
+        self.ends.outcome.settle(outcome.clone());
         self.teller.tell(News::Outcome(Box::new(outcome)));
     }
 
@@ -360,14 +365,23 @@ impl Runner {
 impl Drop for Runner {
     fn drop(&mut self) {
         self.end();
-        self.over.settle(());
+        self.ends.over.settle(());
         let (inner, ticket) = (self.inner.clone(), self.ticket.clone());
-        let generation = ticket.generation;
-        let core = inner.clone();
-        if inner.spawn(async move { core.after_press(&ticket).await }).is_err() {
-            // The core is going away: what waits goes with its next start. Logged where it failed.
-            let _ = inner.save(Entry::Outbox, generation);
-        }
+        let settled = Settled(self.ends.settled.clone());
+        // Without threads the core is going away, and what waits goes with its next start.
+        let _ = self.inner.spawn(async move {
+            inner.after_press(&ticket).await;
+            drop(settled);
+        });
+    }
+}
+
+/// Tells that a press has settled, also when its last task is dropped.
+struct Settled(Pending<()>);
+
+impl Drop for Settled {
+    fn drop(&mut self) {
+        self.0.settle(());
     }
 }
 

@@ -159,7 +159,8 @@ fn a_press_with_no_lock_around_ends_once_at_its_deadline() {
     let outcome = press.wait();
     assert!(matches!(outcome.outcome, Outcome::Refused(_)), "{outcome:?}");
     assert_eq!(outcome.press, press.id());
-    drop(keys);
+    drop((keys, press));
+    story_is_over(&story);
     assert_eq!(*story.outcomes.lock().unwrap(), [outcome]);
     assert_eq!(*phone.radio.scans.lock().unwrap(), 0);
 }
@@ -173,6 +174,13 @@ fn a_press_ends_although_the_service_never_answers() {
     let options = PressOptions { deadline: Duration::from_millis(50), ..PressOptions::default() };
     let outcome = keys.press(options, Arc::new(Story::default())).unwrap().wait();
     assert_eq!(outcome.outcome.name(), "refused");
+}
+
+/// Waits until nobody can tell the listener anything more.
+fn story_is_over(story: &Arc<Story>) {
+    while Arc::strong_count(story) > 1 {
+        std::thread::yield_now();
+    }
 }
 
 /// Begins a press that waits for a service that says nothing.
@@ -241,9 +249,7 @@ fn a_listener_that_panics_does_not_break_the_press() {
     assert_eq!(press.wait().outcome.code(), Some(ErrorCode::PressCancelled));
     drop(keys);
     drop(press);
-    while Arc::strong_count(&story) > 1 {
-        std::thread::yield_now();
-    }
+    story_is_over(&story);
     assert_eq!(story.outcomes.lock().unwrap().len(), 1);
 }
 
@@ -254,9 +260,7 @@ fn dropping_the_core_ends_the_press() {
     let (keys, press) = waiting_press(&phone, &story);
     drop(keys);
     assert_eq!(press.wait().outcome.name(), "refused");
-    while Arc::strong_count(&story) > 1 {
-        std::thread::yield_now();
-    }
+    story_is_over(&story);
     assert_eq!(story.outcomes.lock().unwrap().len(), 1);
 }
 
@@ -267,7 +271,9 @@ fn press_reports_wait_for_the_next_contact() {
     keys.sign_in(token("ann")).unwrap().wait().unwrap();
     phone.service.script().offline = true;
     let options = PressOptions { deadline: Duration::from_millis(20), ..PressOptions::default() };
-    keys.press(options, Arc::new(Story::default())).unwrap().wait();
+    let press = keys.press(options, Arc::new(Story::default())).unwrap();
+    press.settled().wait();
+    assert!(press.outcome().get().is_some());
     drop(keys);
     phone.service.script().offline = false;
     let keys = phone.start().unwrap();
