@@ -1,1 +1,6 @@
-//! Work in progress.
+//! What the tests of the whole product share.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+pub mod external;
+pub mod fixed_rng;
+pub mod pair;
