@@ -67,7 +67,13 @@ pub struct Candidate {
 pub struct Discovery {
     tags: Tags,
     heard: HashMap<PeripheralId, Heard>,
-    published: Option<(Moment, Vec<(PeripheralId, Option<DoorId>)>)>,
+    published: Option<Published>,
+}
+
+#[derive(Debug)]
+struct Published {
+    at: Moment,
+    order: Vec<(PeripheralId, Option<DoorId>)>,
 }
 
 #[derive(Debug)]
@@ -159,14 +165,15 @@ impl Discovery {
     pub fn publish(&mut self, now: Moment, keyring: &Keyring) -> Option<Vec<Candidate>> {
         let ranked = self.ranked(now, keyring);
         let order: Vec<_> = ranked.iter().map(|c| (c.peripheral.clone(), c.door.clone())).collect();
-        let due = self.published.as_ref().is_none_or(|(at, last)| *last != order || now.since(*at) >= PUBLISH_US);
-        if !due {
+        let (news, due) = match &self.published {
+            Some(last) => (last.order != order, !order.is_empty() && now.since(last.at) >= PUBLISH_US),
+            None => (!order.is_empty(), false),
+        };
+        if !news && !due {
             return None;
         }
-        let news = self.published.is_some() || !order.is_empty();
-        let silent = self.published.as_ref().is_some_and(|(_, last)| last.is_empty() && order.is_empty());
-        self.published = Some((now, order));
-        (news && !silent).then_some(ranked)
+        self.published = Some(Published { at: now, order });
+        Some(ranked)
     }
 
     fn forget_silent(&mut self) {

@@ -259,18 +259,13 @@ fn read_lock(lock: &SiteLock) -> Option<Lock> {
 
 /// Every element of an access key of ours is bound to its site and carries the access identifier announced.
 fn read_elements(document: &Verified<'_>, group: GroupId, access_id: &[u8]) -> Option<Vec<(ElementName, AccessData)>> {
-    let mut elements = Vec::new();
-    let mut sound = true;
-    document.for_each_element(|name, value| {
-        let element = ElementName::parse(name).zip(AccessData::parse(value).ok()).filter(|(_, data)| {
-            data.restrictions.site == Some(group) && data.access_id.is_some_and(|id| id.as_bytes() == access_id)
-        });
-        match element {
-            Some(element) => elements.push(element),
-            None => sound = false,
-        }
-    });
-    (sound && !elements.is_empty()).then_some(elements)
+    let read = |(name, value)| {
+        let data = AccessData::parse(value).ok()?;
+        let bound = data.restrictions.site == Some(group);
+        let announced = data.access_id.is_some_and(|id| id.as_bytes() == access_id);
+        Some((ElementName::parse(name)?, data)).filter(|_| bound && announced)
+    };
+    document.elements().map(read).collect::<Option<Vec<_>>>().filter(|elements| !elements.is_empty())
 }
 
 fn read_ack<C: Crypto>(

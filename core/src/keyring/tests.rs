@@ -9,6 +9,8 @@ use super::{
     *,
 };
 
+type Spoil = Box<dyn Fn(&mut SiteKeys)>;
+
 fn install(keyring: &mut Keyring, world: &World, sites: Vec<SiteKeys>) -> Result<(), KeyError> {
     let bundle = KeyBundle { sites, renew_after: u32::MAX, now: NOW.0 };
     keyring.install(bundle, &world.device_key(), &world.crypto)
@@ -30,7 +32,7 @@ fn anything_unsound_is_refused_and_changes_nothing() {
     let mut world = World::new();
     let good = world.record(&Plan::default());
     let other = World::of_group(9).record(&Plan::default());
-    let spoilt: Vec<(&str, Box<dyn Fn(&mut SiteKeys)>)> = vec![
+    let spoilt: Vec<(&str, Spoil)> = vec![
         ("group", Box::new(|r| r.group_id.0.truncate(15))),
         ("another group", Box::new(|r| r.group_id.0[0] ^= 1)),
         ("CA key off the curve", Box::new(|r| r.ca_key.0[64] ^= 1)),

@@ -1,6 +1,7 @@
 #![doc = include_str!("README.md")]
 #![deny(clippy::wildcard_enum_match_arm)]
 
+mod dialogue;
 mod meter;
 mod online;
 mod run;
@@ -59,5 +60,5 @@ impl<C: Crypto> Machine<C> {
     }
 }
 
-#[cfg(any())]
-mod tests;
+#[cfg(test)]
+pub(crate) mod tests;

@@ -5,7 +5,8 @@ use keybutton_protocol::{
 };
 
 use super::{
-    Action, Moment, Now, Phase, UnlockOptions, meter::Meter, online::Online, state::State, talk::Talk, timers::Timers,
+    Action, Moment, Now, Phase, UnlockOptions, dialogue::ANSWER_US, meter::Meter, online::Online, state::State,
+    timers::Timers,
 };
 use crate::{
     discovery::{Candidate, Discovery},
@@ -187,7 +188,7 @@ impl Run {
         }
         self.stop_scan();
         self.timers.settle = None;
-        self.timers.answer = Some(env.now.moment.after(Talk::<C>::ANSWER_US));
+        self.timers.answer = Some(env.now.moment.after(ANSWER_US));
         self.route = Some(Route::Radio);
         self.meter.metrics.links += 1;
         self.phase(Phase::Connecting(door), env.now.moment);

@@ -2,23 +2,13 @@ use keybutton_protocol::{
     apdu::{PhoneChain, Received, StatusWord},
     crypto::Crypto,
     frame::{Fragmenter, Reassembler},
-    ids::{Interface, Kpersistent, ReaderId, Signature, UnixTime},
     message::{self, Event, Kind, MAX_MESSAGE},
-    verdict::Verdict,
 };
 
 use super::{
-    Action, Phase,
-    run::{Env, Run, Target},
+    Action,
+    run::Run,
     session::{Context, Progress, Session},
-    state::State,
-    timers::is_due,
-    verdict::{self, Meaning},
-};
-use crate::{
-    access::{self, Access},
-    error::{ErrorCode, KeyError},
-    outcome::{Cause, Outcome, Refusal, Route},
 };
 
 /// Room for the longest chained command, and its answer.
@@ -27,27 +17,15 @@ const CHAIN: usize = 2_064;
 /// The longest piece of a response by tap: 256 bytes and the status word; more in extended form.
 const PIECE: usize = CHAIN + 2;
 
-/// How long to wait for the lock's next command, and for a link to come up, microseconds (docs/PROTOCOL.md section 14).
-const ANSWER_US: u64 = 5_000_000;
-
-/// How long a message may take from one fragment to the next, microseconds.
-const SILENCE_US: u64 = 1_000_000;
-
-/// How long a link lasts at most, post-verdict exchange included, microseconds.
-const LINK_US: u64 = 30_000_000;
-
-/// How long the link lingers after the lock's last word, microseconds.
-const LINGER_US: u64 = 3_000_000;
-
 /// A conversation with one lock.
 #[derive(Debug)]
 pub(super) struct Talk<C: Crypto> {
-    session: Session<C>,
-    wire: Wire,
+    pub(super) session: Session<C>,
     /// The lock was asked over this link.
-    asked: bool,
+    pub(super) asked: bool,
     /// The lock was asked over an earlier one.
-    asked_before: bool,
+    pub(super) asked_before: bool,
+    wire: Wire,
 }
 
 #[derive(Debug)]
@@ -58,7 +36,8 @@ enum Wire {
 }
 
 /// What an arrived piece amounts to.
-enum Arrived {
+#[allow(clippy::large_enum_variant)] // short-lived
+pub(super) enum Arrived {
     /// More has to come.
     Part,
     /// The lock is busy and asks for patience.
@@ -70,16 +49,23 @@ enum Arrived {
 }
 
 impl<C: Crypto> Talk<C> {
-    pub(super) const ANSWER_US: u64 = ANSWER_US;
-
     /// The answer to a reader that comes at the wrong time: conditions of use not satisfied.
     pub(super) const NOT_NOW: [u8; 2] = StatusWord::CONDITIONS.to_bytes();
+
+    pub(super) fn by_radio(session: Session<C>, mtu: u16, asked_before: bool) -> Self {
+        let wire = Wire::Radio { out: Fragmenter::new(mtu), back: Reassembler::new() };
+        Self { session, asked: false, asked_before, wire }
+    }
+
+    pub(super) fn by_tap(session: Session<C>, asked_before: bool) -> Self {
+        Self { session, asked: false, asked_before, wire: Wire::Tap(PhoneChain::new()) }
+    }
 
     pub(super) const fn is_tap(&self) -> bool {
         matches!(self.wire, Wire::Tap(_))
     }
 
-    fn take_value(&mut self, value: &[u8], run: &mut Run, context: &mut Context<'_, C>) -> Arrived {
+    pub(super) fn take_value(&mut self, value: &[u8], run: &mut Run, context: &mut Context<'_, C>) -> Arrived {
         let Wire::Radio { back, .. } = &mut self.wire else { return Arrived::Broken };
         run.meter.received_packet();
         let message = match back.push(value) {
@@ -101,7 +87,7 @@ impl<C: Crypto> Talk<C> {
     }
 
     /// Takes an APDU by tap; pieces of answers go out from here.
-    fn take_apdu(&mut self, apdu: &[u8], run: &mut Run, context: &mut Context<'_, C>) -> Arrived {
+    pub(super) fn take_apdu(&mut self, apdu: &[u8], run: &mut Run, context: &mut Context<'_, C>) -> Arrived {
         let Wire::Tap(chain) = &mut self.wire else { return Arrived::Broken };
         run.meter.received_packet();
         run.meter.received(apdu.len());
@@ -121,7 +107,7 @@ impl<C: Crypto> Talk<C> {
         }
     }
 
-    fn respond(&mut self, response: &[u8], run: &mut Run) {
+    pub(super) fn respond(&mut self, response: &[u8], run: &mut Run) {
         match &mut self.wire {
             Wire::Radio { .. } => {
                 let mut message = [0; MAX_MESSAGE];
@@ -139,7 +125,7 @@ impl<C: Crypto> Talk<C> {
         }
     }
 
-    fn send(&mut self, message: &[u8], run: &mut Run) {
+    pub(super) fn send(&mut self, message: &[u8], run: &mut Run) {
         let Wire::Radio { out, .. } = &mut self.wire else { return };
         let Some(peripheral) = run.peripheral.clone() else { return };
         let mut packets = 0;
@@ -148,295 +134,5 @@ impl<C: Crypto> Talk<C> {
             run.push(Action::Write(peripheral.clone(), value.to_vec()));
         }
         run.meter.sent(message.len(), packets);
-    }
-}
-
-impl Run {
-    /// The link is up: the phone says its first word.
-    pub(super) fn connected<C: Crypto>(&mut self, mtu: u16, env: &mut Env<'_, C>) -> State<C> {
-        let now = env.now.moment;
-        let Some((session, initiate)) = Session::radio(env.device_key, self.press, self.options.intent) else {
-            return self.fail(ErrorCode::Internal, Cause::LinkLost, env);
-        };
-        let wire = Wire::Radio { out: Fragmenter::new(mtu), back: Reassembler::new() };
-        let mut talk = Box::new(Talk { session, wire, asked: false, asked_before: self.asked.is_some() });
-        self.timers.link = Some(now.after(LINK_US));
-        self.timers.answer = Some(now.after(ANSWER_US));
-        if let Some(target) = &self.target {
-            self.phase(Phase::Proving(target.door.clone()), now);
-        }
-        talk.send(&initiate, self);
-        State::Proving(talk)
-    }
-
-    pub(super) fn value<C: Crypto>(&mut self, mut talk: Box<Talk<C>>, value: &[u8], env: &mut Env<'_, C>) -> State<C> {
-        let mut context = self.context(env);
-        let arrived = talk.take_value(value, self, &mut context);
-        self.arrived(talk, arrived, env)
-    }
-
-    /// The lock has to wait for the signature; anything but patience on its side ends the link.
-    pub(super) fn value_while_signing<C: Crypto>(
-        &mut self,
-        mut talk: Box<Talk<C>>,
-        value: &[u8],
-        env: &mut Env<'_, C>,
-    ) -> State<C> {
-        let mut context = self.context(env);
-        match talk.take_value(value, self, &mut context) {
-            Arrived::Part | Arrived::Patience => State::Signing(talk),
-            Arrived::Broken | Arrived::Progress(_) => self.lost(ErrorCode::LinkLost, env),
-        }
-    }
-
-    pub(super) fn value_after_verdict<C: Crypto>(
-        &mut self,
-        mut talk: Box<Talk<C>>,
-        value: &[u8],
-        env: &mut Env<'_, C>,
-    ) -> State<C> {
-        let mut context = self.context(env);
-        let arrived = talk.take_value(value, self, &mut context);
-        self.linger(talk, arrived, env)
-    }
-
-    pub(super) fn signed<C: Crypto>(
-        &mut self,
-        mut talk: Box<Talk<C>>,
-        signature: Result<Signature, KeyError>,
-        env: &mut Env<'_, C>,
-    ) -> State<C> {
-        let error = signature.err();
-        let progress = talk.session.signed(signature.ok().as_ref(), env.crypto);
-        match (error, progress) {
-            (Some(error), Progress::Failed { response, .. }) => {
-                talk.respond(&response, self);
-                self.fail(error.code(), Cause::Cancelled, env)
-            }
-            (_, progress) => self.progress(talk, progress, env),
-        }
-    }
-
-    /// A reader has the phone in its field: the transaction runs by tap, under the same press.
-    pub(super) fn tapped<C: Crypto>(&mut self, apdu: &[u8], env: &mut Env<'_, C>) -> State<C> {
-        self.stop_scan();
-        self.drop_link();
-        self.timers.settle = None;
-        self.timers.pause = None;
-        self.route = Some(Route::Tap);
-        self.meter.metrics.links += 1;
-        self.target = None;
-        let session = Session::tap(env.device_key, self.press, self.options.intent);
-        let wire = Wire::Tap(PhoneChain::new());
-        let talk = Talk { session, wire, asked: false, asked_before: self.asked.is_some() };
-        self.timers.link = Some(env.now.moment.after(LINK_US));
-        self.apdu(Box::new(talk), apdu, env)
-    }
-
-    pub(super) fn apdu<C: Crypto>(&mut self, mut talk: Box<Talk<C>>, apdu: &[u8], env: &mut Env<'_, C>) -> State<C> {
-        let mut context = self.context(env);
-        let arrived = talk.take_apdu(apdu, self, &mut context);
-        self.arrived(talk, arrived, env)
-    }
-
-    pub(super) fn deadline_is_due<C>(&self, env: &Env<'_, C>) -> bool {
-        is_due(self.timers.deadline, env.now.moment)
-    }
-
-    pub(super) fn link_is_overdue<C>(&self, env: &Env<'_, C>) -> bool {
-        let timers = &self.timers;
-        [timers.answer, timers.silence, timers.link].into_iter().any(|timer| is_due(timer, env.now.moment))
-    }
-
-    fn arrived<C: Crypto>(&mut self, talk: Box<Talk<C>>, arrived: Arrived, env: &mut Env<'_, C>) -> State<C> {
-        let now = env.now.moment;
-        match arrived {
-            Arrived::Part => {
-                self.timers.silence = Some(now.after(SILENCE_US)).filter(|_| !talk.is_tap());
-                self.stay(talk)
-            }
-            Arrived::Patience => {
-                self.timers.silence = None;
-                self.timers.answer = Some(now.after(ANSWER_US));
-                self.stay(talk)
-            }
-            Arrived::Broken => self.lost(ErrorCode::LinkLost, env),
-            Arrived::Progress(progress) => {
-                self.timers.silence = None;
-                self.progress(talk, progress, env)
-            }
-        }
-    }
-
-    fn progress<C: Crypto>(&mut self, mut talk: Box<Talk<C>>, progress: Progress, env: &mut Env<'_, C>) -> State<C> {
-        let now = env.now.moment;
-        match progress {
-            Progress::Answer { response, may_open } => {
-                self.settle_target(&talk, env);
-                self.meter.metrics.round_trips += 1;
-                talk.respond(&response, self);
-                self.timers.answer = Some(now.after(ANSWER_US));
-                if may_open && !talk.asked {
-                    talk.asked = true;
-                    self.mark_asked(now);
-                    if let Some(target) = &self.target {
-                        self.phase(Phase::Opening(target.door.clone()), now);
-                    }
-                }
-                self.stay(talk)
-            }
-            Progress::Sign(data) => {
-                // The lock goes on to AUTH1 in the same transaction: it did not decide on the cryptogram.
-                if std::mem::take(&mut talk.asked) {
-                    if !talk.asked_before {
-                        self.asked = None;
-                    }
-                    if let Some(target) = &self.target {
-                        self.phase(Phase::Proving(target.door.clone()), now);
-                    }
-                }
-                self.timers.answer = None;
-                self.ticket = self.ticket.wrapping_add(1);
-                self.push(Action::Sign(self.ticket, data));
-                State::Signing(talk)
-            }
-            Progress::Verdict { response, verdict, persistent, fast } => {
-                talk.respond(&response, self);
-                self.meter.metrics.fast = fast;
-                self.decided(talk, &verdict, persistent, env)
-            }
-            // Before a verdict there should be nothing to hand over, but nothing is lost by keeping it.
-            Progress::HandOver { response, envelope } => {
-                self.keep_audit(&talk, envelope, env);
-                talk.respond(&response, self);
-                self.stay(talk)
-            }
-            Progress::Failed { response, code } => {
-                talk.respond(&response, self);
-                match code {
-                    ErrorCode::UserAuthRequired if self.asked.is_none() => {
-                        self.drop_link();
-                        self.push(Action::AuthenticateUser);
-                        State::Authenticating
-                    }
-                    ErrorCode::LinkLost => self.lost(code, env),
-                    _ => self.fail(code, Cause::LinkLost, env),
-                }
-            }
-        }
-    }
-
-    fn decided<C: Crypto>(
-        &mut self,
-        talk: Box<Talk<C>>,
-        verdict: &Verdict,
-        persistent: Option<Kpersistent>,
-        env: &mut Env<'_, C>,
-    ) -> State<C> {
-        let outcome = match verdict::read(verdict, self.press) {
-            Meaning::Opened(report) => {
-                if let Some((reader, persistent)) = talk.session.reader().zip(persistent) {
-                    env.keyring.put_fast_key(reader, persistent);
-                }
-                if let Some(target) = &self.target {
-                    env.keyring.opened(target.door.clone(), env.now.wall);
-                }
-                self.push(Action::SaveKeyring);
-                Outcome::Opened(report)
-            }
-            Meaning::Refused(refusal) => {
-                let when = self.when(refusal.code, env);
-                Outcome::Refused(Refusal { when, ..refusal })
-            }
-            Meaning::Unreadable => return self.finish(Cause::Unreadable, env),
-        };
-        self.conclude(outcome, env.now.moment);
-        if talk.is_tap() {
-            return self.close();
-        }
-        self.timers.answer = Some(env.now.moment.after(LINGER_US));
-        State::Syncing(talk)
-    }
-
-    /// After the verdict the lock may ask for tokens and hand over audit; the member does not wait for it.
-    fn linger<C: Crypto>(&mut self, mut talk: Box<Talk<C>>, arrived: Arrived, env: &mut Env<'_, C>) -> State<C> {
-        let now = env.now.moment;
-        match arrived {
-            Arrived::Part => self.timers.silence = Some(now.after(SILENCE_US)),
-            Arrived::Patience => self.timers.silence = None,
-            Arrived::Progress(Progress::Answer { response, .. }) => {
-                self.timers.silence = None;
-                self.timers.answer = Some(now.after(LINGER_US));
-                talk.respond(&response, self);
-            }
-            Arrived::Progress(Progress::HandOver { response, envelope }) => {
-                self.timers.silence = None;
-                self.timers.answer = Some(now.after(LINGER_US));
-                self.keep_audit(&talk, envelope, env);
-                talk.respond(&response, self);
-            }
-            Arrived::Progress(Progress::Failed { response, .. }) => {
-                talk.respond(&response, self);
-                return self.close();
-            }
-            Arrived::Broken | Arrived::Progress(Progress::Sign(_) | Progress::Verdict { .. }) => return self.close(),
-        }
-        State::Syncing(talk)
-    }
-
-    /// The state of a conversation that goes on.
-    fn stay<C: Crypto>(&self, talk: Box<Talk<C>>) -> State<C> {
-        if talk.asked { State::Deciding(talk) } else { State::Proving(talk) }
-    }
-
-    /// By tap the door is known only now.
-    fn settle_target<C: Crypto>(&mut self, talk: &Talk<C>, env: &Env<'_, C>) {
-        if self.target.is_some() {
-            return;
-        }
-        let known = talk.session.reader().and_then(|reader| Some((reader, env.keyring.reader(reader)?)));
-        if let Some((reader, (_, lock))) = known {
-            self.target = Some(Target { door: lock.door.clone(), reader });
-            self.phase(Phase::Proving(lock.door.clone()), env.now.moment);
-        }
-    }
-
-    fn keep_audit<C: Crypto>(&mut self, talk: &Talk<C>, envelope: Vec<u8>, env: &mut Env<'_, C>) {
-        let Some(reader_id) = talk.session.reader() else { return };
-        env.keyring.put_audit(reader_id, envelope.clone());
-        self.push(Action::SaveKeyring);
-        self.push(Action::StoreAudit { reader_id, envelope });
-    }
-
-    /// What the session may look at. The lock has to be the one settled on, or that of the door chosen.
-    fn context<'e, C>(&self, env: &'e mut Env<'_, C>) -> Context<'e, C> {
-        let of_door = |door| env.keyring.door(door).map(|(site, lock)| ReaderId::new(site.group(), lock.sub));
-        let expected = match &self.target {
-            Some(target) => Some(target.reader),
-            None => self.options.door.as_ref().and_then(of_door),
-        };
-        Context {
-            crypto: env.crypto,
-            keyring: env.keyring,
-            now: env.now.wall,
-            user_authenticated: self.options.user_authenticated,
-            expected,
-        }
-    }
-
-    /// When the access begins or ended, where the refusal is about that.
-    fn when<C>(&self, code: ErrorCode, env: &Env<'_, C>) -> Option<UnixTime> {
-        let (site, lock) = env.keyring.reader(self.target.as_ref()?.reader)?;
-        match code {
-            ErrorCode::NotYetValid => Some(site.validity().valid_from),
-            ErrorCode::Expired => Some(site.validity().valid_until),
-            ErrorCode::OutsideSchedule => {
-                match access::may_open(site, lock, self.options.intent, Interface::Ble, env.now.wall) {
-                    Access::Refused { when, .. } => when,
-                    Access::Allowed { .. } => None,
-                }
-            }
-            _ => None,
-        }
     }
 }

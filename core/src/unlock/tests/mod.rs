@@ -1,0 +1,5 @@
+mod endings;
+pub(crate) mod lock;
+mod openings;
+mod properties;
+pub(crate) mod rig;
