@@ -20,7 +20,10 @@ use crate::{
 const FAILURES_MAX: u8 = 3;
 
 /// The pause before the lock is asked again under the same press, microseconds.
-const PAUSE_US: u64 = 250_000;
+pub(super) const PAUSE_US: u64 = 250_000;
+
+/// How long a radio may take to report the end of a link, microseconds.
+const GOODBYE_US: u64 = 1_000_000;
 
 /// What a step may look at and change besides the machine itself.
 #[derive(Debug)]
@@ -216,7 +219,7 @@ impl Run {
                 }
             }
         }
-        self.timers.pause = Some(env.now.moment.after(PAUSE_US));
+        self.timers.pause = Some(env.now.moment.after(if open_link { GOODBYE_US } else { PAUSE_US }));
         if open_link { State::Dropping } else { State::Waiting }
     }
 }

@@ -2,11 +2,14 @@ use keybutton_protocol::{api::DoorId, crypto::Crypto};
 
 use super::{
     Action, Input,
-    run::{Env, Run},
+    run::{Env, PAUSE_US, Run},
     talk::Talk,
     timers::is_due,
 };
-use crate::{error::ErrorCode, outcome::Cause};
+use crate::{
+    error::{ErrorCode, KeyError},
+    outcome::Cause,
+};
 
 /// Where a press stands. What it has learned is in [`Run`].
 #[derive(Debug)]
@@ -107,13 +110,16 @@ pub(super) fn step<C: Crypto>(state: State<C>, input: Input, run: &mut Run, env:
             Input::Disconnected(peripheral, error),
         ) if run.is_our_link(&peripheral) => {
             run.peripheral = None;
-            run.lost(crate::error::KeyError::from(error).code(), env)
+            run.lost(KeyError::from(error).code(), env)
         }
         (State::Syncing(_), Input::Disconnected(peripheral, _)) if run.is_our_link(&peripheral) => {
             run.peripheral = None;
             run.close()
         }
-        (State::Dropping, Input::Disconnected(..)) => State::Waiting,
+        (State::Dropping, Input::Disconnected(..)) => {
+            run.timers.pause = Some(env.now.moment.after(PAUSE_US));
+            State::Waiting
+        }
 
         // The member's proof.
         (State::Signing(talk), Input::Signed(ticket, signature)) if ticket == run.ticket => {

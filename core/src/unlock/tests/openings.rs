@@ -11,6 +11,7 @@ use crate::{
     error::{ErrorCode, KeyError},
     keyring::fixture::{Plan, World, door, sub},
     outcome::{Outcome, Route},
+    radio::RadioState,
 };
 
 /// Bytes of a transaction with a lock that knows the key, and of the certificate in it (docs/PROTOCOL.md section 22).
@@ -212,16 +213,38 @@ fn a_tap_runs_the_same_press() {
         rig.start(1 + u8::from(fast), options);
         rig.turn();
         let mut lock = rig.locks.remove(0);
-        lock.1.tap(|apdu| {
-            rig.log.clear();
-            answer_of(&mut rig, apdu)
-        });
+        lock.1.tap(|apdu| answer_of(&mut rig, apdu));
         rig.locks.insert(0, lock);
         let press = rig.run_to_end();
         assert!(opened(&press.outcome));
         assert_eq!((press.route, press.metrics.fast), (Some(Route::Tap), fast));
     }
     assert_eq!((rig.moved(), rig.connects), (2, 0));
+}
+
+#[test]
+fn a_lock_that_wants_the_phone_held_to_it_says_so_first() {
+    let mut world = World::new();
+    let keyring = world.keyring(&Plan { tap_hint: true, ..Plan::default() });
+    let mut rig = Rig::with(world, keyring);
+    assert!(opened(&rig.press_door(1, 1).outcome));
+    assert_eq!(rig.phase_names()[..3], ["searching", "hold-to-lock", "connecting"]);
+}
+
+#[test]
+fn a_phone_without_bluetooth_waits_for_the_tap() {
+    let mut rig = Rig::new();
+    rig.radio = RadioState::Off;
+    let options = UnlockOptions { tap: true, ..UnlockOptions::default() };
+    rig.start(1, options);
+    rig.turn();
+    assert_eq!(rig.phase_names(), ["searching", "hold-to-lock"]);
+    let mut lock = rig.locks.remove(0);
+    lock.1.tap(|apdu| answer_of(&mut rig, apdu));
+    rig.locks.insert(0, lock);
+    let press = rig.run_to_end();
+    assert!(opened(&press.outcome));
+    assert_eq!(press.door, Some(door(rig.world.group, 1)), "known from the lock's own word");
 }
 
 /// Feeds an APDU and drives on until the phone has answered it.
