@@ -16,11 +16,18 @@ impl Signalling {
     /// The phone can pass notices to the issuer: it answers exchanges after the verdict.
     pub const NOTICES: Self = Self(1 << 6);
 
-    /// What one of our phones says, given the documents it has.
-    pub const fn of_phone(interface: Interface, access_document: bool, revocation_document: bool) -> Self {
+    /// What one of our phones says, given the documents it has, and whether it answers exchanges after the verdict
+    /// where it can: on BLE.
+    pub const fn of_phone(
+        interface: Interface,
+        access_document: bool,
+        revocation_document: bool,
+        notices: bool,
+    ) -> Self {
         let interface = match interface {
             Interface::Nfc => Self::STEP_UP_SELECT.0,
-            Interface::Ble => Self::NOTICES.0,
+            Interface::Ble if notices => Self::NOTICES.0,
+            Interface::Ble => 0,
         };
         let access = if access_document { Self::ACCESS_DOCUMENT.0 } else { 0 };
         let revocation = if revocation_document { Self::REVOCATION_DOCUMENT.0 } else { 0 };

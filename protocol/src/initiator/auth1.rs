@@ -61,6 +61,7 @@ impl ToSign {
             self.secured.interface(),
             self.access_signed.is_some(),
             self.revocation_signed.is_some(),
+            self.secured.answers_notices(),
         );
         tlv::put(&mut writer, 0x5E, &signalling.0.to_be_bytes())?;
         if let Some(signed) = self.access_signed {

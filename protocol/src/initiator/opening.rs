@@ -133,7 +133,12 @@ impl Opened {
         let access_signed = trust.and_then(|trust| trust.access_signed);
         let revocation_signed = trust.and_then(|trust| trust.revocation_signed);
         let text = Cryptogram {
-            signalling: Signalling::of_phone(self.interface, access_signed.is_some(), revocation_signed.is_some()),
+            signalling: Signalling::of_phone(
+                self.interface,
+                access_signed.is_some(),
+                revocation_signed.is_some(),
+                self.phone.profile.sync,
+            ),
             access_signed,
             revocation_signed,
         };

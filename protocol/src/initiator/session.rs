@@ -138,6 +138,11 @@ impl Secured {
         end_with_ok(out, sealed)
     }
 
+    /// Tells whether the phone answers exchanges after the verdict, where the interface allows them.
+    pub(super) const fn answers_notices(&self) -> bool {
+        self.phone.profile.sync
+    }
+
     fn select<'m>(self, aid: &[u8], out: &mut [u8]) -> Result<SecuredNext<'m>, InitiatorError> {
         if self.interface == Interface::Ble || self.stepped_up || self.verdict_seen {
             return Err(InitiatorError::WrongState);
