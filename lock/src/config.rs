@@ -11,7 +11,7 @@ pub const ISSUERS_MAX: usize = 4;
 /// The most element names a lock answers to.
 pub const ELEMENTS_MAX: usize = 6;
 /// The longest reader certificate, compressed, bytes.
-pub const CERTIFICATE_MAX: usize = 320;
+pub const CERTIFICATE_MAX: usize = keybutton_protocol::certificate::COMPRESSED_MAX;
 
 /// What a claim gives a lock.
 #[derive(Clone, Debug)]

@@ -115,7 +115,7 @@ impl FastStore<'_> {
         let same = slots.iter().position(|s| s.entry.as_ref().is_some_and(|e| e.device_key == entry.device_key));
         let oldest = || {
             let age = |s: &FastSlot| if s.entry.is_none() { u32::MAX } else { turn.wrapping_sub(s.used) };
-            (0..range).max_by_key(|slot| slots.get(*slot).map(age))
+            (0..range).rev().max_by_key(|slot| slots.get(*slot).map(age))
         };
         let Some(slot) = same.or_else(oldest) else { return Ok(()) };
         let Some(place) = slots.get_mut(slot) else { return Ok(()) };

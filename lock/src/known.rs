@@ -74,7 +74,7 @@ impl KnownKeys<'_> {
         let turn = *self.turn;
         let chosen = self.slots.iter().position(same).or_else(|| {
             let age = |slot: &KnownSlot| if slot.key.is_none() { u32::MAX } else { turn.wrapping_sub(slot.used) };
-            (0..self.slots.len()).max_by_key(|slot| self.slots.get(*slot).map(age))
+            (0..self.slots.len()).rev().max_by_key(|slot| self.slots.get(*slot).map(age))
         });
         let (Some(slot), Some(entry)) = (chosen, chosen.and_then(|slot| self.slots.get_mut(slot))) else {
             return Ok(());

@@ -229,7 +229,7 @@ fn check_policy(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgemen
 /// Lockdown, privacy and faults: they keep members from opening, not from locking or syncing.
 fn check_lock(_claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
     let opening = situation.intent.is_some_and(opens) || situation.intent == Some(Intent::Status);
-    let moving = opening || situation.intent == Some(Intent::Lock);
+    let moving = opening || situation.intent.is_some_and(moves);
     if opening && situation.lockdown != Lockdown::Off {
         return Some(Judgement::new(Reason::LockedDown));
     }
@@ -246,6 +246,11 @@ pub(crate) fn opens(intent: Intent) -> bool {
         Intent::Unlock | Intent::HoldOpen => true,
         Intent::Lock | Intent::Status | Intent::Sync => false,
     }
+}
+
+/// Whether an intent moves anything: the others are served without light and sound.
+pub(crate) fn moves(intent: Intent) -> bool {
+    opens(intent) || intent == Intent::Lock
 }
 
 #[cfg(test)]

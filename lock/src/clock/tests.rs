@@ -99,7 +99,7 @@ fn two_keys_start_the_clock_only_when_they_agree_in_time() {
     too_far.offer(later(611), device(2), secs(10));
     assert_eq!(too_far.state(secs(10)), ClockState::LowerBound);
     let mut agreeing = start();
-    assert_eq!(agreeing.offer(later(610), device(2), secs(10)), Effect::Stepped(600));
+    assert_eq!(agreeing.offer(later(610), device(2), secs(10)), Effect::Stepped(601));
     assert_eq!(agreeing.state(secs(10)), ClockState::Running);
     let mut slightly_behind = start();
     assert_eq!(slightly_behind.offer(earlier(60), device(2), secs(10)), Effect::Raised);

@@ -21,7 +21,7 @@ use crate::{
     audit::Entry,
     fast::FastEntry,
     feedback::Signal,
-    policy::{Fault, Judgement, opens},
+    policy::{Fault, Judgement, moves, opens},
     store::Store,
     uses::use_key,
 };
@@ -63,10 +63,9 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
         }
         if judgement.is_granted() {
             self.move_bolt(intent, open_for);
-        } else if judgement == Judgement::with(Reason::Hardware, judgement.detail) {
-            self.signal(Signal::Fault);
-        } else {
-            self.signal(Signal::Refused);
+        } else if moves(intent) {
+            let fault = judgement.reason == Reason::Hardware;
+            self.signal(if fault { Signal::Fault } else { Signal::Refused });
         }
         self.event(Event::Verdict {
             reason: judgement.reason,

@@ -1,6 +1,7 @@
 //! Asking for documents, believing them, and what the lock learns from them (`docs/PROTOCOL.md` sections 9, 10 and 19).
 
 use keybutton_protocol::{
+    a5::PressInfo,
     audit::RecordType,
     buf::Buf,
     crypto::{Crypto, Signer},
@@ -54,6 +55,8 @@ pub(crate) struct Right {
     pub(crate) access: AccessData,
     /// The lock keeps it as a known key.
     pub(crate) known: bool,
+    /// The document has further elements for this lock.
+    pub(crate) partial: bool,
 }
 
 /// What the lock makes of a phone, before anything is written or moved.
@@ -118,7 +121,7 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
     /// What the lock knows of a key without seeing a document.
     pub(crate) fn known_outcome(&mut self, peer: &Peer, facts: &Facts) -> Outcome {
         match self.known_right(&peer.device_key) {
-            Some(right) => self.outcome(right, peer, facts),
+            Some(right) => self.outcome(right, &peer.device_key, peer.press, facts),
             None => self.unknown_outcome(peer),
         }
     }
@@ -140,11 +143,18 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
             time_required: known.time_required,
             access: AccessData::parse(&known.access_data).ok()?,
             known: true,
+            partial: known.partial,
         })
     }
 
     /// Judges a right as things stand now.
-    pub(crate) fn outcome(&self, right: Right, peer: &Peer, facts: &Facts) -> Outcome {
+    pub(crate) fn outcome(
+        &self,
+        right: Right,
+        device_key: &PublicKey,
+        press: Option<PressInfo>,
+        facts: &Facts,
+    ) -> Outcome {
         let policy = &self.config.policy;
         let access_id = right.access.access_id;
         let uses = access_id.map_or(0, |id| {
@@ -158,7 +168,7 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
             valid_until: right.valid_until,
             time_required: right.time_required,
             access: &right.access,
-            revoked: self.revocations.covers(&key_hash(&self.env.crypto, &peer.device_key), access_id.as_ref()),
+            revoked: self.revocations.covers(&key_hash(&self.env.crypto, device_key), access_id.as_ref()),
             stale: iteration::access(floor, right.iteration) == Err(IterationError::Stale),
             uses,
         };
@@ -166,7 +176,7 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
             now: self.usable_time(),
             not_before: self.core.clock.not_before(self.now),
             group: self.config.group,
-            intent: peer.press.map_or(Some(Intent::Unlock), |press| press.intent()),
+            intent: press.map_or(Some(Intent::Unlock), |press| press.intent()),
             interface: facts.interface,
             user_authenticated: facts.user_authenticated,
             policy,
@@ -205,7 +215,7 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
             });
         }
         outcome.unwrap_or_else(|| match known {
-            Some(right) => self.outcome(right, peer, facts),
+            Some(right) => self.outcome(right, &peer.device_key, peer.press, facts),
             None => self.unknown_outcome(peer),
         })
     }
@@ -268,8 +278,9 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
                         time_required: verified.time_verification_required(),
                         access,
                         known: false,
+                        partial: false,
                     };
-                    self.outcome(right, peer, facts)
+                    self.outcome(right, &peer.device_key, peer.press, facts)
                 }
                 Err(error) => Outcome::without_right(policy::of_element_error(error)),
             };

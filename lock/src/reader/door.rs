@@ -63,26 +63,28 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
     pub(crate) fn move_bolt(&mut self, intent: Intent, open_for: Duration) {
         let door = &mut self.core.door;
         let (command, signal) = match intent {
-            Intent::Unlock if door.holding => (None, Signal::Granted),
+            Intent::Unlock if door.holding => (None, Some(Signal::Granted)),
             Intent::Unlock => {
                 door.withdrawn = true;
                 door.secure_at = Some(self.now + open_for);
-                (Some(BoltCommand::Open(open_for)), Signal::Granted)
+                (Some(BoltCommand::Open(open_for)), Some(Signal::Granted))
             }
             Intent::HoldOpen => {
                 (door.withdrawn, door.holding, door.secure_at) = (true, true, None);
-                (Some(BoltCommand::HoldOpen), Signal::Granted)
+                (Some(BoltCommand::HoldOpen), Some(Signal::Granted))
             }
             Intent::Lock => {
                 door.release(self.now);
-                (Some(BoltCommand::Secure), Signal::Acknowledged)
+                (Some(BoltCommand::Secure), Some(Signal::Acknowledged))
             }
-            Intent::Status | Intent::Sync => (None, Signal::Acknowledged),
+            Intent::Status | Intent::Sync => (None, None),
         };
         if let Some(command) = command {
             self.act(Action::Bolt(command));
         }
-        self.signal(signal);
+        if let Some(signal) = signal {
+            self.signal(signal);
+        }
     }
 
     pub(crate) fn signal(&mut self, signal: Signal) {

@@ -1,6 +1,7 @@
 //! Recognising a phone by its cryptogram, and every reason not to (`docs/PROTOCOL.md` section 20).
 
 use keybutton_protocol::{
+    a5::PressInfo,
     channel::Cryptogram,
     crypto::{Crypto, Signer},
     document::{iteration, revocation::key_hash},
@@ -8,7 +9,7 @@ use keybutton_protocol::{
     signalling::Signalling,
 };
 
-use super::core::Context;
+use super::{core::Context, session::Facts};
 use crate::{fast::FastStore, store::Store};
 
 impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
@@ -21,7 +22,13 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
     }
 
     /// Whether the entry still lets its phone in without a signature; one that never will again is erased.
-    pub(crate) fn is_fast_good(&mut self, slot: u8, cryptogram: &Cryptogram) -> bool {
+    pub(crate) fn is_fast_good(
+        &mut self,
+        slot: u8,
+        cryptogram: &Cryptogram,
+        press: Option<PressInfo>,
+        facts: &Facts,
+    ) -> bool {
         let fast = FastStore { slots: self.fast, turn: &mut self.core.fast_turn };
         let Some(entry) = fast.get(slot).cloned() else { return false };
         let hash = key_hash(&self.env.crypto, &entry.device_key);
@@ -36,7 +43,11 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
         }
         let newer_revocation = cryptogram.signalling.contains(Signalling::REVOCATION_DOCUMENT)
             && cryptogram.revocation_signed > self.revocations.signed();
-        let known = self.known_right(&entry.device_key).is_some_and(|right| right.signed == entry.signed);
+        let known = self.known_right(&entry.device_key).filter(|right| right.signed == entry.signed);
+        // Another element of the same document may grant what the one that is kept refuses.
+        let known = known.is_some_and(|right| {
+            !right.partial || self.outcome(right, &entry.device_key, press, facts).judgement.is_granted()
+        });
         let good = self.usable_time().is_some()
             && cryptogram.access_signed == Some(entry.signed)
             && !newer_revocation

@@ -155,7 +155,7 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
     /// The phone is found among those met before, or has to sign.
     fn after_auth0(&mut self, done: Auth0Done<C>, facts: &mut Facts, out: &mut [u8]) -> Step<C> {
         if let Some((slot, found)) = self.find_fast(&done)? {
-            if self.is_fast_good(slot, &found.cryptogram) {
+            if self.is_fast_good(slot, &found.cryptogram, done.press(), facts) {
                 let deciding = done.into_fast(&self.env.crypto, found)?;
                 facts.path = Path::Fast;
                 return self.authenticated(deciding, facts, out);
