@@ -6,6 +6,7 @@ use self::fake::{CANARY, Phone, Story, token};
 use super::*;
 use crate::{outcome::Outcome, press::PressOptions};
 
+mod door;
 mod fake;
 
 const VISIBLE: Result<ButtonState, KeyError> = Ok(ButtonState::Visible);

@@ -207,7 +207,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn every_request_ends() {
-        let cases: [(fn(Arc<HttpAnswer>), HttpError); 5] = [
+        type Behaviour = fn(Arc<HttpAnswer>);
+        let cases: [(Behaviour, HttpError); 5] = [
             (drop, HttpError::Dropped),
             (std::mem::forget, HttpError::TimedOut),
             (|answer| answer.fail(HttpError::Offline), HttpError::Offline),

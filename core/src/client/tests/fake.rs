@@ -7,8 +7,8 @@ use std::{
 
 use keybutton_protocol::{
     api::{
-        AppId, ButtonState, Bytes, Device, DeviceId, EnrolDevice, EnrolmentChallenge, HiddenReason, KeyBundle,
-        MemberId, Problem, Rights,
+        AckToken, AppId, AuditAcknowledged, ButtonState, Bytes, Device, DeviceId, EnrolDevice, EnrolmentChallenge,
+        HiddenReason, KeyBundle, MemberId, Problem, Rights, UploadAudit,
     },
     keys::AuthenticationData,
 };
@@ -50,6 +50,11 @@ pub(super) struct Script {
     pub(super) devices: BTreeMap<String, Bytes>,
     pub(super) requests: Vec<String>,
     pub(super) member: Option<String>,
+    /// What an enrolled device is told and given.
+    pub(super) rights: Option<Rights>,
+    pub(super) bundle: Option<KeyBundle>,
+    pub(super) audit: Vec<UploadAudit>,
+    pub(super) ack: Option<AckToken>,
     enrolled: u32,
 }
 
@@ -91,6 +96,9 @@ impl FakeService {
                     None if known => ButtonState::Visible,
                     None => ButtonState::Hidden(HiddenReason::DeviceNotEnrolled),
                 };
+                if let Some(rights) = script.rights.clone().filter(|_| button == ButtonState::Visible) {
+                    return Ok(json(&rights));
+                }
                 let member = script.member.clone().unwrap_or_else(|| token.to_owned());
                 Ok(json(&Rights {
                     member: MemberId(member),
@@ -119,7 +127,14 @@ impl FakeService {
                 script.devices.remove(path.strip_prefix("/v1/devices/").unwrap());
                 Ok(HttpResponse { status: 204, body: vec![] })
             }
-            (Method::Post, "/v1/keys") => Ok(json(&KeyBundle { sites: vec![], renew_after: u32::MAX, now: 0 })),
+            (Method::Post, "/v1/keys") => {
+                let nothing = KeyBundle { sites: vec![], renew_after: u32::MAX, now: 0 };
+                Ok(json(&script.bundle.clone().unwrap_or(nothing)))
+            }
+            (Method::Post, "/v1/audit") => {
+                script.audit.push(serde_json::from_slice(&request.body).unwrap());
+                Ok(json(&AuditAcknowledged { number: 1, ack: script.ack.clone().unwrap() }))
+            }
             (Method::Post, "/v1/presses") => Ok(HttpResponse { status: 204, body: vec![] }),
             (method, path) => panic!("{method:?} {path}"),
         }
@@ -207,6 +222,15 @@ impl LogSink for Lines {
     }
 }
 
+pub(super) fn config() -> Config {
+    Config {
+        service_url: "https://keys.example".into(),
+        app: AppId("app".into()),
+        device_name: "Phone".into(),
+        platform: "linux".into(),
+    }
+}
+
 /// A phone whose parts the test can look at, and start again.
 pub(super) struct Phone {
     pub(super) dir: TempDir,
@@ -225,24 +249,20 @@ impl Phone {
         Ok(Arc::new(FileVault::open(self.dir.path().join("vault"), key)?))
     }
 
-    pub(super) fn start(&self) -> Result<MobileKeys, StartError> {
+    pub(super) fn platform(&self) -> Result<Platform, StartError> {
         let vault = self.vault()?;
-        MobileKeys::new(
-            Config {
-                service_url: "https://keys.example".into(),
-                app: AppId("app".into()),
-                device_name: "Phone".into(),
-                platform: "linux".into(),
-            },
-            Platform {
-                radio: self.radio.clone(),
-                http: self.service.clone(),
-                vault: vault.clone(),
-                device_key: Arc::new(SoftwareDeviceKey::new(vault)),
-                clock: Arc::new(SystemClock::new()),
-                log: self.lines.clone(),
-            },
-        )
+        Ok(Platform {
+            radio: self.radio.clone(),
+            http: self.service.clone(),
+            vault: vault.clone(),
+            device_key: Arc::new(SoftwareDeviceKey::new(vault)),
+            clock: Arc::new(SystemClock::new()),
+            log: self.lines.clone(),
+        })
+    }
+
+    pub(super) fn start(&self) -> Result<MobileKeys, StartError> {
+        MobileKeys::new(config(), self.platform()?)
     }
 
     /// Names of the vault's entries.
