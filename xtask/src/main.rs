@@ -6,6 +6,7 @@ mod command;
 mod dependencies;
 mod metadata;
 mod test;
+mod vectors;
 
 use std::process::ExitCode;
 
@@ -31,6 +32,12 @@ enum Task {
     Dependencies,
     /// Builds protocol and lock for a microcontroller with only `core` to link against.
     BareMetal,
+    /// Writes the pinned vectors and the worked numbers of docs/PROTOCOL.md.
+    Vectors {
+        /// Compares them with what is there instead.
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -39,6 +46,7 @@ fn main() -> ExitCode {
         Task::Architecture => architecture::run(),
         Task::Dependencies => dependencies::run(),
         Task::BareMetal => bare_metal::run(),
+        Task::Vectors { check } => vectors::run(&command::root(), check),
     };
     match outcome {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,
