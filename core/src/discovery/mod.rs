@@ -127,6 +127,11 @@ impl Discovery {
         self.published = None;
     }
 
+    /// Forgets a lock until it is heard again: it did not answer where it was heard last.
+    pub fn forget(&mut self, peripheral: &PeripheralId) {
+        self.heard.remove(peripheral);
+    }
+
     /// Forgets what tags mean: the keyring has changed.
     pub fn keyring_changed(&mut self) {
         self.tags = Tags::default();

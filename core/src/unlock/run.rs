@@ -204,6 +204,9 @@ impl Run {
     pub(super) fn lost<C: Crypto>(&mut self, code: ErrorCode, env: &mut Env<'_, C>) -> State<C> {
         let by_tap = self.route == Some(Route::Tap);
         let open_link = self.peripheral.is_some();
+        if let Some(peripheral) = &self.peripheral {
+            env.discovery.forget(peripheral);
+        }
         self.drop_link();
         match self.asked {
             // There is no link to set up again: the member would have to tap, which is a press of its own.

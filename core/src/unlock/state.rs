@@ -110,6 +110,7 @@ pub(super) fn step<C: Crypto>(state: State<C>, input: Input, run: &mut Run, env:
             Input::Disconnected(peripheral, error),
         ) if run.is_our_link(&peripheral) => {
             run.peripheral = None;
+            env.discovery.forget(&peripheral);
             run.lost(KeyError::from(error).code(), env)
         }
         (State::Syncing(_), Input::Disconnected(peripheral, _)) if run.is_our_link(&peripheral) => {

@@ -189,6 +189,35 @@ fn p_verdict_other_id_is_no_verdict() {
 }
 
 #[test]
+fn p_verdict_forged_is_no_answer() {
+    let mut rig = Rig::new();
+    let options = rig.options(1);
+    rig.start(1, options);
+    while rig.moved() == 0 {
+        rig.turn();
+    }
+    for input in &mut rig.inputs {
+        if let Input::Value(_, value) = input {
+            value[20] ^= 1;
+        }
+    }
+    rig.out_of_range = true;
+    let press = rig.run_to_end();
+    assert!(matches!(press.outcome, Outcome::Unconfirmed(_)), "{:?}", press.outcome);
+}
+
+#[test]
+fn an_address_that_a_lock_has_left_is_not_tried_again() {
+    let mut rig = Rig::new();
+    let gone =
+        crate::radio::Advertisement { peripheral: crate::radio::PeripheralId("left".into()), ..rig.advertisement(1) };
+    rig.discovery.hear(&gone, rig.now, &rig.keyring, &rig.crypto);
+    let press = rig.press_door(1, 1);
+    assert!(matches!(press.outcome, Outcome::Opened(_)));
+    assert_eq!(rig.connects, 2);
+}
+
+#[test]
 fn p_tag_replay_opens_nothing() {
     // Another lock of the site under door 1's tag: nothing it could open on reaches it, fast key or not.
     let mut rig = Rig::new();
