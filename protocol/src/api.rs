@@ -4,6 +4,9 @@
 //! fields in answers are ignored, so that a service may grow; unknown fields in requests are refused.
 
 use alloc::{string::String, vec::Vec};
+// The schema derive expands to these macros, which a crate without `std` has to bring in itself.
+#[cfg(feature = "openapi")]
+use alloc::{format, vec};
 use core::fmt;
 
 use base64ct::{Base64UrlUnpadded, Encoding};

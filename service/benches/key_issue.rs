@@ -1,0 +1,2 @@
+//! Measures key issue.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Settings of the binary: by flag, environment or file, in this order.
