@@ -191,7 +191,7 @@ fn check_rules(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement
         return None;
     }
     let now = situation.now.map(|now| now.max(claim.signed));
-    let Some(intent) = situation.intent else { return None };
+    let intent = situation.intent?;
     match rules.decide(intent, now, situation.policy.utc_offset_s) {
         Ok(()) => None,
         Err(RuleRefusal::NoPermission) => Some(Judgement::new(Reason::NoPermission)),

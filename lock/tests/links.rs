@@ -1,4 +1,5 @@
 //! Links, timers, limits and advertising.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! The must-fail cases of `docs/PROTOCOL.md` section 24 about documents, at a real lock.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

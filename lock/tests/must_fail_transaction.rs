@@ -1,4 +1,5 @@
 //! The must-fail cases of `docs/PROTOCOL.md` section 24 about the transaction itself, at a real lock.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 
@@ -55,7 +56,8 @@ fn l_auth0_off_curve() {
         set_length(m);
     };
     let zeros = |m: &mut Vec<u8>| m[7..71].fill(0);
-    let changes: [&dyn Fn(&mut Vec<u8>); 3] = [&off_curve, &wrong_length, &zeros];
+    type Change<'c> = &'c dyn Fn(&mut Vec<u8>);
+    let changes: [Change<'_>; 3] = [&off_curve, &wrong_length, &zeros];
     for change in changes {
         let mut world = World::new();
         let mut phone = world.member(1);

@@ -1,4 +1,5 @@
 //! Taps: SELECT, chaining, GET RESPONSE, and the seven APDUs of a first one.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -1,4 +1,5 @@
 //! L_POWER_LOSS: power is cut at every single write of a day's work.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

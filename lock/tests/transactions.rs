@@ -1,4 +1,5 @@
 //! Whole transactions, phone and lock together.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod common;
 

@@ -69,7 +69,9 @@ fn a_good_key_is_granted() {
 
 #[test]
 fn each_reason_alone() {
-    let adjusted: [(Reason, fn(&mut Claim<'_>, &mut Situation<'_>)); 10] = [
+    type Adjust = fn(&mut Claim<'_>, &mut Situation<'_>);
+    type Change = fn(&mut AccessData, &mut Policy);
+    let adjusted: [(Reason, Adjust); 10] = [
         (Reason::Revoked, |c, _| c.revoked = true),
         (Reason::StaleDocument, |c, _| c.stale = true),
         (Reason::WrongLock, |_, s| s.group = GroupId([8; 16])),
@@ -84,7 +86,7 @@ fn each_reason_alone() {
     for (expected, adjust) in adjusted {
         assert_eq!(reason(|_, _| {}, adjust).reason, expected);
     }
-    let changed: [(Reason, fn(&mut AccessData, &mut Policy)); 5] = [
+    let changed: [(Reason, Change); 5] = [
         (Reason::NoPermission, |a, _| a.reader_rules = true),
         (Reason::UserAuthRequired, |a, _| a.restrictions.user_authentication = true),
         (Reason::UseLimit, |a, _| a.restrictions.use_limit = Some(0)),

@@ -45,6 +45,7 @@ struct Open<C: Crypto> {
     silence_until: Option<Uptime>,
 }
 
+#[allow(clippy::large_enum_variant)] // lives in the link's own memory, and boxes need a heap
 enum Stage<C: Crypto> {
     /// Waits for the phone's first word.
     Connected,
@@ -89,10 +90,12 @@ impl<C: Crypto> Link<C> {
 
     /// Notes that the phone is gone.
     pub(crate) fn lost<S: Signer, T: Store>(&mut self, context: &mut Context<'_, C, S, T>) {
-        if let Some(Open { stage: Stage::Running(_, facts), .. }) = self.open.take() {
-            if !facts.decided {
-                context.event(Event::Failed { interface: Interface::Ble, failure: Failure::LinkLost });
-            }
+        let without_verdict = match self.open.take().map(|open| open.stage) {
+            Some(Stage::Running(_, facts)) => !facts.decided,
+            Some(Stage::Connected | Stage::Over) | None => false,
+        };
+        if without_verdict {
+            context.event(Event::Failed { interface: Interface::Ble, failure: Failure::LinkLost });
         }
     }
 
@@ -183,10 +186,8 @@ impl<C: Crypto> Link<C> {
     ) {
         match (next, facts) {
             (Next::Send(session, len), Some(facts)) => {
-                if facts.decided {
-                    if let Some(open) = &self.open {
-                        context.core.penalties.succeeded(open.address);
-                    }
+                if let Some(open) = self.open.as_ref().filter(|_| facts.decided) {
+                    context.core.penalties.succeeded(open.address);
                 }
                 match message::finish(work, Kind::Command, len) {
                     Ok(len) => self.send(context, work.get(..len), Stage::Running(session, facts)),

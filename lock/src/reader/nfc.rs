@@ -41,6 +41,7 @@ struct Open<C: Crypto> {
     phase_until: Uptime,
 }
 
+#[allow(clippy::large_enum_variant)] // lives in the link's own memory, and boxes need a heap
 enum Stage<C: Crypto> {
     Selecting,
     Running(Session<C>, Facts),

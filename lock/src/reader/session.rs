@@ -1,4 +1,5 @@
 //! One transaction: `match (state, answer)`, over either interface (`docs/PROTOCOL.md` section 22).
+#![deny(clippy::wildcard_enum_match_arm)]
 
 use keybutton_protocol::{
     crypto::{Crypto, Signer},
@@ -49,6 +50,7 @@ pub(crate) struct Facts {
 }
 
 /// What comes next. The length is that of the command in the output buffer.
+#[allow(clippy::large_enum_variant)] // moved once per step, and boxes need a heap
 pub(crate) enum Next<C: Crypto> {
     /// Send the command, wait for its answer.
     Send(Session<C>, usize),
@@ -154,12 +156,12 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
 
     /// The phone is found among those met before, or has to sign.
     fn after_auth0(&mut self, done: Auth0Done<C>, facts: &mut Facts, out: &mut [u8]) -> Step<C> {
-        if let Some((slot, found)) = self.find_fast(&done)? {
-            if self.is_fast_good(slot, &found.cryptogram, done.press(), facts) {
-                let deciding = done.into_fast(&self.env.crypto, found)?;
-                facts.path = Path::Fast;
-                return self.authenticated(deciding, facts, out);
-            }
+        if let Some((slot, found)) = self.find_fast(&done)?
+            && self.is_fast_good(slot, &found.cryptogram, done.press(), facts)
+        {
+            let deciding = done.into_fast(&self.env.crypto, found)?;
+            facts.path = Path::Fast;
+            return self.authenticated(deciding, facts, out);
         }
         let carrier = self.profile().certificate;
         if carrier == CertificateCarrier::LoadCert && self.config.certificate.is_some() {

@@ -76,7 +76,8 @@ impl Lists {
 #[test]
 fn l_revocation_sequence() {
     let mut lists = Lists::new();
-    let steps: [(bool, &[u8], &[u8], [bool; 2]); 6] = [
+    type Step = (bool, &'static [u8], &'static [u8], [bool; 2]);
+    let steps: [Step; 6] = [
         (false, &[1], &[], [false, true]),
         (true, &[2], &[], [false, false]),
         (true, &[], &[1], [true, false]),

@@ -79,6 +79,7 @@ impl Log {
     }
 }
 
+#[allow(clippy::large_enum_variant)]
 pub enum State {
     Waiting(Waiting),
     Opened(Opened),

@@ -299,7 +299,7 @@ impl World {
                             next = Some(buffer[..len].to_vec());
                         }
                         Err(error) => {
-                            log.error = Some(error.clone());
+                            log.error = Some(error);
                             let len = message::encode(&mut buffer, Kind::Response, &error.response()).unwrap();
                             next = Some(buffer[..len].to_vec());
                         }
