@@ -3,4 +3,5 @@
 
 pub mod external;
 pub mod fixed_rng;
+pub mod misuse;
 pub mod pair;

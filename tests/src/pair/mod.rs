@@ -3,9 +3,11 @@
 
 pub mod bench;
 pub mod cbor;
+pub mod dialog;
 pub mod document;
 pub mod keys;
 pub mod lock;
+pub mod phone;
 pub mod raw_lock;
 pub mod raw_phone;
 pub mod rng;

@@ -10,7 +10,7 @@ use keybutton_protocol::{
         request::{DocRequest, write_device_request},
         session::{self, Form},
     },
-    ids::{Interface, Kpersistent, PublicKey, ReaderId, Signature, TransactionId, UnlockId},
+    ids::{AeadKey, Interface, Kpersistent, PublicKey, ReaderId, Signature, TransactionId, UnlockId},
     keys::{self, AuthenticationData, Kdh, Transcript, Usage},
     verdict::{AuditHead, Reason, Report, Verdict},
 };
@@ -46,6 +46,8 @@ pub struct RawLock {
     pub ephemeral: Option<PublicKey>,
     /// Tag 4C of AUTH0, where it is not fresh.
     pub transaction: Option<TransactionId>,
+    /// The key that seals towards the phone on the expedited channel, once AUTH1 is sent.
+    pub reader_key: Option<AeadKey>,
     session: Option<Session>,
 }
 
@@ -98,6 +100,7 @@ impl RawLock {
             version: [1, 0],
             ephemeral: None,
             transaction: None,
+            reader_key: None,
             session: None,
         }
     }
@@ -200,6 +203,7 @@ impl RawLock {
         let z = self.crypto.agree(own, &session.transcript.device_ephemeral).expect("a point");
         let kdh = Kdh::derive(&self.crypto, &z, &session.transcript.transaction);
         let standard = keys::standard(&self.crypto, &session.transcript, &kdh).expect("derives");
+        self.reader_key = Some(standard.expedited.reader.clone());
         session.expedited = Some(Channel::new(Role::Lock, standard.expedited));
         session.step_up = Some(Channel::new(Role::Lock, standard.step_up));
         session.kdh = Some(kdh);

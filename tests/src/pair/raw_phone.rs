@@ -254,7 +254,7 @@ impl RawPhone {
     }
 
     fn signalling(&self, interface: Interface) -> Signalling {
-        Signalling::of_phone(interface, self.access_signed.is_some(), self.revocation_signed.is_some())
+        Signalling::of_phone(interface, self.access_signed.is_some(), self.revocation_signed.is_some(), true)
     }
 
     fn auth1(&mut self) -> Vec<u8> {
