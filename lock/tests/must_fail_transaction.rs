@@ -349,7 +349,7 @@ fn lock_time(world: &mut World, phone: &mut Phone) -> (Option<UnixTime>, u8) {
 }
 
 #[test]
-fn l_time_back_jump_and_other_site() {
+fn l_time_back_l_time_jump_l_time_other_site() {
     let options = LockOptions { set_time: false, ..LockOptions::default() };
     let mut world = World::with(options);
     let (mut one, mut two) = (world.member(1), world.member(2));

@@ -201,3 +201,74 @@ pub fn sign1<S: Signer>(
         .map_err(|_| CoseError::Size)?;
     Ok(encoder.writer().position())
 }
+
+#[cfg(test)]
+#[cfg(feature = "rustcrypto")]
+mod tests {
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{crypto, signer};
+
+    const KID: Kid = Kid([7; 8]);
+
+    fn message(aad: &[u8], payload: &[u8]) -> Vec<u8> {
+        let mut out = [0; PAYLOAD_MAX];
+        let len = sign1(&mut signer("cose"), &KID, aad, payload, &mut out).unwrap();
+        out[..len].to_vec()
+    }
+
+    #[test]
+    fn what_is_signed_verifies_with_its_key_and_external_data_only() {
+        let (crypto, key) = (crypto(1), signer("cose").public_key());
+        let bytes = message(b"aad", b"payload");
+        let parsed = Sign1::parse(&bytes).unwrap();
+        assert_eq!(parsed.kid(), Ok(KID));
+        assert_eq!(parsed.verify(&crypto, &key, b"aad"), Ok(&b"payload"[..]));
+        assert_eq!(parsed.verify_es256(&crypto, &key, b"aad"), Ok(&b"payload"[..]));
+        assert_eq!(parsed.verify(&crypto, &key, b"other"), Err(CoseError::Signature));
+        let other = signer("other").public_key();
+        assert_eq!(parsed.verify(&crypto, &other, b"aad"), Err(CoseError::Signature));
+    }
+
+    #[test]
+    fn a_critical_header_is_refused_even_where_others_are_allowed() {
+        // { 1: -7, 2: [3], 3: 0 }
+        assert_eq!(is_es256(&[0xA3, 0x01, 0x26, 0x02, 0x81, 0x03, 0x03, 0x00]), Ok(false));
+        assert_eq!(is_es256(&[0xA2, 0x01, 0x26, 0x03, 0x00]), Ok(true));
+        assert_eq!(is_es256(&[0xA1, 0x01, 0x38, 0x22]), Ok(false));
+        assert_eq!(is_es256(&[0xA0]), Ok(false));
+        assert!(is_es256(&[]).is_err());
+    }
+
+    #[test]
+    fn a_tag_around_the_message_is_refused() {
+        let bytes = [&[0xD2][..], &message(&[], b"payload")].concat();
+        assert_eq!(Sign1::parse(&bytes), Err(CborError::Unexpected));
+    }
+
+    #[test]
+    fn payloads_that_do_not_fit_are_refused() {
+        let mut out = [0; 64];
+        assert_eq!(sign1(&mut signer("cose"), &KID, &[], &[0; 64], &mut out), Err(CoseError::Size));
+        assert_eq!(sign1(&mut signer("cose"), &KID, &[], &[0; 4_096], &mut [0; 8_192]), Err(CoseError::Size));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            if let Ok(message) = Sign1::parse(&bytes) {
+                let _ = (message.kid(), message.verify_es256(&crypto(1), &signer("cose").public_key(), &[]));
+            }
+        }
+
+        #[test]
+        fn every_payload_round_trips(payload in prop::collection::vec(any::<u8>(), 0..600), aad in prop::collection::vec(any::<u8>(), 0..32)) {
+            let bytes = message(&aad, &payload);
+            let verified = Sign1::parse(&bytes).unwrap().verify(&crypto(1), &signer("cose").public_key(), &aad);
+            prop_assert_eq!(verified, Ok(&payload[..]));
+        }
+    }
+}

@@ -56,13 +56,50 @@ fn block(name: &str) -> BTreeMap<String, Vec<u8>> {
         match line.strip_prefix("  ") {
             Some(hex) => numbers.get_mut(&current).map(|bytes: &mut Vec<u8>| bytes.extend(unhex(hex))).unwrap(),
             None => {
-                current = line.rsplit_once(" (").unwrap().0.to_owned();
+                // Lines without a length are plain numbers, not bytes.
+                let Some((item, _)) = line.rsplit_once(" (") else { continue };
+                current = item.to_owned();
                 numbers.insert(current.clone(), Vec::new());
             }
         }
     }
-    assert!(!numbers.is_empty(), "the page has no block {name}");
     numbers
+}
+
+/// Must-fail names on the page, section 24.
+fn must_fail_names() -> Vec<String> {
+    let page = page();
+    let section = page.split_once("\n## 24.").unwrap().1.split_once("\n## 25.").unwrap().0;
+    let rows = section.lines().filter(|line| line.starts_with("| P_") || line.starts_with("| L_"));
+    rows.flat_map(|row| row.split('|').nth(1).unwrap().split(',')).map(|name| name.trim().to_owned()).collect()
+}
+
+/// All Rust sources of the parts of a transaction and of the tests, joined.
+fn sources() -> String {
+    let mut folders: Vec<_> = ["protocol", "lock", "core", "tests"].map(|name| root().join(name)).into();
+    let mut sources = String::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "rs") {
+                sources += &fs::read_to_string(path).unwrap();
+            }
+        }
+    }
+    sources
+}
+
+#[test]
+fn section_24_every_case_has_a_test_of_its_name() {
+    let (names, sources) = (must_fail_names(), sources());
+    assert!(names.len() > 65, "{}", names.len());
+    let tests: Vec<_> =
+        sources.lines().filter_map(|line| line.trim_start().strip_prefix("fn ")?.split('(').next()).collect();
+    let untested: Vec<_> =
+        names.iter().filter(|name| !tests.iter().any(|test| test.contains(&name.to_lowercase()))).collect();
+    assert!(untested.is_empty(), "{untested:?}");
 }
 
 fn array<const N: usize>(block: &BTreeMap<String, Vec<u8>>, name: &str) -> [u8; N] {

@@ -127,3 +127,66 @@ fn read_entry(reader: &mut Reader<'_>) -> Result<RevocationEntry, CborError> {
     }
     if entry.key_hash.is_some() || entry.access_id.is_some() { Ok(entry) } else { Err(CborError::Unexpected) }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{vec, vec::Vec};
+
+    use super::*;
+
+    /// `{ 0: version, 1: mode, 2: [ids], ? 3: [ids] }`, entries by access identifier.
+    fn list(version: u8, mode: u8, add: &[u8], remove: Option<&[u8]>) -> Vec<u8> {
+        let entries = |key: u8, ids: &[u8]| {
+            let mut bytes = vec![key, 0x80 | u8::try_from(ids.len()).unwrap()];
+            ids.iter().for_each(|id| bytes.extend([0xA1, 0x01, 0x41, *id]));
+            bytes
+        };
+        let mut bytes = vec![0xA3 + u8::from(remove.is_some()), 0x00, version, 0x01, mode];
+        bytes.extend(entries(2, add));
+        bytes.extend(remove.map(|ids| entries(3, ids)).unwrap_or_default());
+        bytes
+    }
+
+    fn ids(entries: impl Iterator<Item = RevocationEntry>) -> Vec<u8> {
+        entries.map(|entry| entry.access_id.unwrap().as_bytes()[0]).collect()
+    }
+
+    #[test]
+    fn additions_and_removals_are_read_in_order() {
+        let bytes = list(1, 1, &[1, 2], Some(&[1]));
+        let data = RevocationData::parse(&bytes).unwrap();
+        assert_eq!(data.mode(), RevocationMode::Append);
+        assert_eq!((ids(data.additions()), ids(data.removals())), (vec![1, 2], vec![1]));
+    }
+
+    #[test]
+    fn overwriting_takes_no_removals() {
+        assert!(RevocationData::parse(&list(1, 0, &[], None)).is_ok());
+        assert_eq!(
+            RevocationData::parse(&list(1, 0, &[1], Some(&[]))),
+            Err(ElementError::Malformed(CborError::Unexpected))
+        );
+    }
+
+    #[test]
+    fn other_versions_and_modes_are_refused() {
+        assert_eq!(RevocationData::parse(&list(2, 0, &[], None)), Err(ElementError::Version));
+        assert_eq!(RevocationData::parse(&list(1, 2, &[], None)), Err(ElementError::Malformed(CborError::Unexpected)));
+    }
+
+    #[test]
+    fn entries_about_nothing_or_out_of_range_are_refused() {
+        let with_entry = |entry: &[u8]| {
+            let bytes = [&[0xA3, 0x00, 0x01, 0x01, 0x00, 0x02, 0x81][..], entry].concat();
+            RevocationData::parse(&bytes).map(|_| ())
+        };
+        let unexpected = Err(ElementError::Malformed(CborError::Unexpected));
+        assert_eq!(with_entry(&[0xA1, 0x01, 0x41, 0x07]), Ok(()));
+        assert_eq!(with_entry(&[0xA0]), unexpected);
+        assert_eq!(with_entry(&[0xA1, 0x02, 0xC1, 0x07]), unexpected, "only an expiry");
+        assert_eq!(with_entry(&[0xA2, 0x01, 0x41, 0x07, 0x02, 0x07]), unexpected, "expiry without tag");
+        assert_eq!(with_entry(&[0xA1, 0x00, 0x41, 0x07]), unexpected, "a hash of another length");
+        let long = [&[0xA1, 0x01, 0x51][..], &[7; 17]].concat();
+        assert_eq!(with_entry(&long), unexpected, "17 bytes");
+    }
+}

@@ -55,6 +55,7 @@ fn blocks() -> Vec<(&'static str, Numbers)> {
         ("verdict", transactions::verdicts()),
         ("tokens", documents::time_token().numbers().and(documents::ack_token().numbers())),
         ("audit", documents::audit().numbers()),
+        ("sizes", runs.iter().fold(Numbers::default(), |sizes, run| sizes.value(run.name, run.bytes()))),
     ];
     blocks.extend(runs.iter().map(|run| (run.name, run.messages())));
     blocks

@@ -70,7 +70,12 @@ impl Run {
             .and(self.documents.clone())
             .bytes("verdict plaintext", &self.verdict)
             .list("messages", self.messages.clone())
-            .value("bytes", self.messages.iter().map(|(_, bytes)| bytes.len()).sum::<usize>())
+            .value("bytes", self.bytes())
+    }
+
+    /// The bytes of all messages.
+    pub(super) fn bytes(&self) -> usize {
+        self.messages.iter().map(|(_, bytes)| bytes.len()).sum()
     }
 
     pub(super) fn keys(&self) -> Numbers {
