@@ -72,6 +72,9 @@ enum Writing {
 enum Threads {
     NotYet,
     Running(Runtime),
+    /// A test's own, with time at its command.
+    #[cfg(test)]
+    Lent(Handle),
     Closed,
 }
 
@@ -262,6 +265,8 @@ impl Inner {
         match &*threads {
             Threads::NotYet => {}
             Threads::Running(runtime) => return Ok(runtime.handle().clone()),
+            #[cfg(test)]
+            Threads::Lent(handle) => return Ok(handle.clone()),
             Threads::Closed => return Err(ErrorCode::Internal.into()),
         }
         let made = Builder::new_multi_thread()
@@ -277,6 +282,11 @@ impl Inner {
         let handle = made.handle().clone();
         *threads = Threads::Running(made);
         Ok(handle)
+    }
+
+    #[cfg(test)]
+    pub(super) fn lend_runtime(&self, handle: Handle) {
+        *self.threads.lock().unwrap_or_else(PoisonError::into_inner) = Threads::Lent(handle);
     }
 
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), KeyError> {

@@ -10,7 +10,7 @@ use keybutton_protocol::{
     crypto::ring::Ring,
     exchange::SyncKind,
     frame::{Fragmenter, Reassembler},
-    ids::{GroupResolvingKey, LockNumber, PublicKey},
+    ids::{GroupResolvingKey, LockNumber, PublicKey, UnixTime},
     keys::AuthenticationData,
 };
 
@@ -21,6 +21,7 @@ use super::{
 use crate::{
     clock::Clock,
     device_key::{DeviceKey, DeviceKeyError, SignatureAnswer, UserAnswer},
+    discovery::Candidate,
     keyring::fixture::{NOW, Plan, World, door, resolving_key},
     outcome::{Outcome, PressOutcome},
     press::PressOptions,
@@ -42,6 +43,8 @@ struct OneLock {
 struct At {
     lock: Lock,
     link: Option<(Fragmenter, Reassembler, Arc<dyn RadioEvents>)>,
+    scan: Option<Arc<dyn RadioEvents>>,
+    state: RadioState,
     /// How many messages of the lock get through; after them the link dies and no other comes up.
     left: usize,
 }
@@ -58,10 +61,16 @@ impl OneLock {
         self.at.lock().unwrap()
     }
 
+    fn switch(&self, state: RadioState) {
+        self.at().state = state;
+        let scan = self.at().scan.clone();
+        scan.unwrap().state_changed(state);
+    }
+
     /// What the lock says to a value; `None` while a message is not complete.
     fn exchange(&self, value: &[u8]) -> Option<Said> {
         let mut at = self.at();
-        let At { lock, link, left } = &mut *at;
+        let At { lock, link, left, .. } = &mut *at;
         let (out, back, events) = link.as_mut()?;
         let message = back.push(value).unwrap()?;
         let said = lock.message(message).filter(|_| *left > 0);
@@ -77,7 +86,7 @@ impl OneLock {
 
 impl Radio for OneLock {
     fn state(&self) -> RadioState {
-        RadioState::On
+        self.at().state
     }
 
     fn start_scan(&self, events: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
@@ -90,10 +99,13 @@ impl Radio for OneLock {
             tx_power: Some(4),
             service_data: data.to_bytes().to_vec(),
         });
+        self.at().scan = Some(events);
         Ok(())
     }
 
-    fn stop_scan(&self) {}
+    fn stop_scan(&self) {
+        self.at().scan = None;
+    }
 
     fn connect(&self, peripheral: &PeripheralId, events: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
         let mut at = self.at();
@@ -151,7 +163,7 @@ struct WorldsClock(crate::clock::SystemClock, AtomicU64);
 
 impl Clock for WorldsClock {
     fn unix_ms(&self) -> u64 {
-        u64::from(NOW.0) * 1000
+        u64::from(NOW.0) * 1000 + self.1.load(Ordering::Relaxed) / 1000
     }
 
     fn monotonic_us(&self) -> u64 {
@@ -179,7 +191,7 @@ impl Scene {
             script.member = Some("m".into());
         }
         let world = Arc::new(Mutex::new(world));
-        let at = Mutex::new(At { lock, link: None, left: usize::MAX });
+        let at = Mutex::new(At { lock, link: None, scan: None, state: RadioState::On, left: usize::MAX });
         let radio = Arc::new(OneLock { world: world.clone(), at });
         let clock = Arc::new(WorldsClock(crate::clock::SystemClock::new(), AtomicU64::new(0)));
         Self { phone, world, radio, clock }
@@ -349,6 +361,99 @@ fn signing_out_in_the_middle_ends_the_press_and_leaves_nothing() {
         drop(keys);
         assert_eq!(scene.phone.entries(), Vec::<String>::new(), "after {left} messages");
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn keys_are_renewed_by_one_timer_and_a_failure_is_left_to_the_next_use() {
+    const DAY: Duration = Duration::from_secs(24 * 3600);
+    let scene = Scene::new();
+    let keys = scene.start();
+    keys.inner.lend_runtime(tokio::runtime::Handle::current());
+    keys.sign_in(token("ann")).unwrap().done().await.unwrap();
+    scene.phone.service.asked();
+    tokio::time::sleep(DAY - Duration::from_secs(60)).await;
+    assert!(scene.phone.service.asked().is_empty(), "nothing is done before half of the validity");
+    scene.clock.1.store(u64::try_from(DAY.as_micros()).unwrap(), Ordering::Relaxed);
+    let fresh = Plan { signed: UnixTime(NOW.0 + 24 * 3600), ..Plan::default() };
+    let bundle = scene.world.lock().unwrap().bundle(&fresh);
+    scene.phone.service.script().bundle = Some(bundle);
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(scene.phone.service.asked(), ["GET /v1/me", "POST /v1/keys"]);
+    scene.phone.service.script().offline = true;
+    tokio::time::sleep(DAY).await;
+    assert_eq!(scene.phone.service.asked(), ["GET /v1/me"]);
+    tokio::time::sleep(30 * DAY).await;
+    assert!(scene.phone.service.asked().is_empty(), "a service out of reach is not asked again and again");
+}
+
+/// What the list of nearby doors showed.
+#[derive(PartialEq, Eq, Debug)]
+enum Shown {
+    Doors(Vec<String>),
+    Blocked(ErrorCode),
+}
+
+struct List(Mutex<std::sync::mpsc::Sender<Shown>>);
+
+impl NearbyListener for List {
+    fn on_doors(&self, doors: Vec<Candidate>) {
+        let names = doors.into_iter().map(|door| door.name).collect();
+        self.0.lock().unwrap().send(Shown::Doors(names)).unwrap();
+    }
+
+    fn on_blocked(&self, error: KeyError) {
+        self.0.lock().unwrap().send(Shown::Blocked(error.code())).unwrap();
+    }
+}
+
+#[test]
+fn nearby_doors_come_and_go_with_the_radio_and_the_member() {
+    let scene = Scene::new();
+    let keys = scene.start();
+    let list = || {
+        let (sender, shown) = std::sync::mpsc::channel();
+        (Arc::new(List(Mutex::new(sender))), shown)
+    };
+    assert_eq!(code(keys.nearby(list().0)), ErrorCode::NotSignedIn);
+    keys.sign_in(token("ann")).unwrap().wait().unwrap();
+    let (listener, shown) = list();
+    let nearby = keys.nearby(listener).unwrap();
+    let there = Shown::Doors(vec!["Door 1".into()]);
+    assert_eq!(shown.recv().unwrap(), there);
+    scene.radio.switch(RadioState::Off);
+    while shown.recv().unwrap() != Shown::Doors(vec![]) {}
+    assert_eq!(shown.recv().unwrap(), Shown::Blocked(ErrorCode::BluetoothOff));
+    // A press brings its own scan; the radio is on again for both.
+    scene.radio.at().state = RadioState::On;
+    report(&scene.press(&keys));
+    nearby.stop();
+    nearby.stop();
+    while shown.recv().is_ok() {}
+    assert!(scene.radio.at().scan.is_none(), "nobody scans");
+
+    let (listener, shown) = list();
+    let nearby = keys.nearby(listener).unwrap();
+    assert_eq!(shown.recv().unwrap(), there);
+    keys.sign_out().unwrap();
+    while shown.recv().is_ok() {}
+    assert!(scene.radio.at().scan.is_none(), "signing out ends the scan");
+    drop(nearby);
+}
+
+#[test]
+fn a_listener_of_nearby_doors_that_panics_ends_only_its_own_scan() {
+    let scene = Scene::new();
+    let keys = scene.start();
+    keys.sign_in(token("ann")).unwrap().wait().unwrap();
+    let (sender, shown) = std::sync::mpsc::channel();
+    drop(shown);
+    let listener = Arc::new(List(Mutex::new(sender)));
+    let nearby = keys.nearby(listener.clone()).unwrap();
+    while Arc::strong_count(&listener) > 1 {
+        std::thread::yield_now();
+    }
+    report(&scene.press(&keys));
+    drop(nearby);
 }
 
 #[test]
