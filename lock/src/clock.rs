@@ -199,6 +199,10 @@ impl LockClock {
             self.candidate = None;
             return effect;
         }
+        // A time far behind the clock says nothing about how far behind the clock is itself: old documents start nothing.
+        if input.time.0.saturating_add(PAIR_AGREEMENT_S) < self.reading(input.at).0 {
+            return effect;
+        }
         let agrees = self.candidate.is_some_and(|first| {
             let apart = input.at.since(first.at);
             let allowed = u64::from(PAIR_AGREEMENT_S).saturating_add(apart.as_secs());

@@ -107,6 +107,20 @@ fn two_keys_start_the_clock_only_when_they_agree_in_time() {
 }
 
 #[test]
+fn old_times_start_nothing_however_well_they_agree() {
+    let mut clock = LockClock::start(later(0), None, secs(0));
+    for n in 0..4 {
+        clock.offer(earlier(3_600), device(n), secs(1));
+    }
+    assert_eq!(clock.state(secs(2)), ClockState::LowerBound);
+    clock.offer(later(60), device(1), secs(3));
+    clock.offer(earlier(3_600), device(2), secs(4));
+    assert_eq!(clock.state(secs(5)), ClockState::LowerBound);
+    clock.offer(later(70), device(2), secs(6));
+    assert_eq!(clock.state(secs(7)), ClockState::Running);
+}
+
+#[test]
 fn a_running_clock_steps_only_over_five_minutes() {
     let mut clock = running();
     let now = clock.now(secs(1)).unwrap();
