@@ -4,6 +4,7 @@ use std::{cell::RefCell, rc::Rc, time::Duration};
 
 use keybutton_lock::{
     Action, Address, Boot, Event, Failure, Input, LinkId, LockConfig, Maintenance, Memory, Reader, Uptime,
+    clock::RetainedClock,
     env::{BoltCommand, BoltEvent, Env},
     feedback::Feedback,
     store::{Record, Store, StoreError},
@@ -239,6 +240,11 @@ impl TestLock {
             .collect();
         records.sort_by_key(|record| record[4..8].to_vec());
         records
+    }
+
+    /// The clock's reading and state; `None` while it is unknown.
+    pub fn clock(&self) -> Option<RetainedClock> {
+        self.reader.retained_clock(self.now)
     }
 
     /// Reports the end of a bolt movement.

@@ -97,6 +97,7 @@ struct Session {
     step_up: Channel,
     stepped_up: bool,
     authenticated: bool,
+    kpersistent: Kpersistent,
 }
 
 impl RawPhone {
@@ -215,7 +216,7 @@ impl RawPhone {
         let z = self.crypto.agree(own, &lock_ephemeral).expect("the lock's ephemeral is a point");
         let kdh = Kdh::derive(&self.crypto, &z, &transaction);
         let standard = keys::standard(&self.crypto, &transcript, &kdh).expect("derives");
-        self.seen.kpersistent = Some(keys::persistent(&self.crypto, &transcript, &kdh, &self.claims).expect("derives"));
+        let kpersistent = keys::persistent(&self.crypto, &transcript, &kdh, &self.claims).expect("derives");
         let data = match self.usage {
             Usage::Lock => AuthenticationData::for_lock(&reader, &public, &lock_ephemeral, &transaction),
             Usage::Phone => AuthenticationData::for_phone(&reader, &public, &lock_ephemeral, &transaction),
@@ -249,6 +250,7 @@ impl RawPhone {
             step_up: Channel::new(Role::Phone, standard.step_up),
             stepped_up: false,
             authenticated: false,
+            kpersistent,
         });
         ok(response)
     }
@@ -272,6 +274,7 @@ impl RawPhone {
         let session = self.session.as_mut().expect("AUTH0 comes first");
         session.fast = None;
         session.authenticated = true;
+        self.seen.kpersistent = Some(session.kpersistent.clone());
         ok(seal(&self.crypto, &mut session.expedited, &plaintext))
     }
 

@@ -3,6 +3,7 @@
 use keybutton_lock::config::{DocumentRules, Issuer, LockConfig, Policy};
 use keybutton_protocol::{
     api::{self, Bytes, DoorId, KeyBundle, SiteId, SiteKeys, SiteLock},
+    audit::generate_audit_key,
     buf::Buf,
     certificate::{self, CertificateRequest},
     crypto::{Signer, rustcrypto::RustSigner},
@@ -103,6 +104,12 @@ impl Site {
         DoorId(format!("{}-door-{number}", self.label))
     }
 
+    /// The key that audit is sealed to: private and public half.
+    pub fn audit_key(&self) -> ([u8; 32], PublicKey) {
+        let (private, public) = generate_audit_key(&mut keys::seeded_crypto(7)).expect("test randomness does not fail");
+        (*private, public)
+    }
+
     /// The certificate of a lock, compressed.
     pub fn certificate(&self, number: u16) -> Vec<u8> {
         self.certificate_for(&self.reader_key(number).public_key(), &subject(&self.sub(number)))
@@ -171,18 +178,28 @@ impl Site {
 
     /// A time token.
     pub fn time_token(&self, time: UnixTime) -> Vec<u8> {
+        self.time_token_of(&self.group, time, TIME_AAD)
+    }
+
+    /// A time token for any site, under any external data.
+    pub fn time_token_of(&self, group: &GroupId, time: UnixTime, external_aad: &[u8]) -> Vec<u8> {
         let payload = Value::int_map(vec![
             (0, Value::Uint(1)),
-            (1, Value::bytes(&self.group.0)),
+            (1, Value::bytes(&group.0)),
             (2, Value::Uint(time.0.into())),
             (3, Value::Uint(u64::from(time.0) + 86_400)),
             (4, Value::bytes(&keys::bytes::<8>("serial"))),
         ]);
-        sign1(&mut self.issuer(), self.kid, TIME_AAD, &payload.encode())
+        sign1(&mut self.issuer(), self.kid, external_aad, &payload.encode())
     }
 
     /// An acknowledgement of a lock's audit.
     pub fn ack_token(&self, number: u16, record: u32, hash: &[u8; 32]) -> Vec<u8> {
+        self.ack_token_of(number, record, hash, ACK_AAD)
+    }
+
+    /// An acknowledgement under any external data.
+    pub fn ack_token_of(&self, number: u16, record: u32, hash: &[u8; 32], external_aad: &[u8]) -> Vec<u8> {
         let payload = Value::int_map(vec![
             (0, Value::Uint(1)),
             (1, Value::bytes(&self.reader_id(number).0)),
@@ -190,7 +207,7 @@ impl Site {
             (3, Value::bytes(hash)),
             (4, Value::Uint(NOW.0.into())),
         ]);
-        sign1(&mut self.issuer(), self.kid, ACK_AAD, &payload.encode())
+        sign1(&mut self.issuer(), self.kid, external_aad, &payload.encode())
     }
 
     /// What a member's phone keeps of the site, with the locks `numbers`.
