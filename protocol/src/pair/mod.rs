@@ -3,6 +3,7 @@
 mod attacks;
 mod flows;
 mod link;
+mod robust;
 
 use std::{vec, vec::Vec};
 

@@ -141,3 +141,47 @@ impl Answer {
 }
 
 opaque_debug!(Auth1Sent);
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn plaintext(fields: &[(u8, usize)]) -> Vec<u8> {
+        fields.iter().flat_map(|(tag, len)| [&[*tag, *len as u8][..], &std::vec![0x30; *len]].concat()).collect()
+    }
+
+    fn parses(fields: &[(u8, usize)], accept_key_slot: bool) -> bool {
+        Answer::parse(&plaintext(fields), accept_key_slot).is_ok()
+    }
+
+    #[test]
+    fn key_signature_and_bitmap_are_required_the_rest_is_not() {
+        assert!(parses(&[(0x5A, 65), (0x9E, 64), (0x5E, 2)], false));
+        assert!(parses(&[(0x5A, 65), (0x9E, 64), (0x4B, 9), (0x99, 3), (0x5E, 2)], false));
+        for missing in [&[(0x9E, 64), (0x5E, 2)][..], &[(0x5A, 65), (0x5E, 2)], &[(0x5A, 65), (0x9E, 64)]] {
+            assert!(!parses(missing, true));
+        }
+        assert!(!parses(&[(0x9E, 64), (0x5A, 65), (0x5E, 2)], true));
+        assert!(!parses(&[(0x5A, 65), (0x9E, 63), (0x5E, 2)], true));
+        // Twenty characters that are no time.
+        assert!(!parses(&[(0x5A, 65), (0x9E, 64), (0x5E, 2), (0x91, 20)], true));
+    }
+
+    #[test]
+    fn a_key_slot_is_accepted_from_third_parties_only() {
+        let fields = [(0x4E, 8), (0x5A, 65), (0x9E, 64), (0x5E, 2)];
+        assert!(parses(&fields, true));
+        assert!(!parses(&fields, false));
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_are_judged_without_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+            let _ = Answer::parse(&bytes, true);
+        }
+    }
+}
