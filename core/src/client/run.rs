@@ -1,5 +1,7 @@
 //! Runs one press: feeds the unlock machine what happens, and does what it says.
 
+mod actions;
+
 use std::{
     sync::Arc,
     time::{Duration, Instant},
@@ -20,15 +22,14 @@ use super::{
     state::{Entry, State},
 };
 use crate::{
-    device_key::{authenticate_user, sign},
     discovery::Discovery,
-    error::{ErrorCode, KeyError},
+    error::ErrorCode,
     keyring::Keyring,
     outcome::{Cause, Outcome, PressMetrics, PressOutcome},
     pending::{Pending, guarded},
     press::{Command, PressOptions},
-    radio::{PeripheralId, RadioError, RadioState},
-    unlock::{Action, Env, Input, Machine, Moment, Now, Phase, UnlockOptions},
+    radio::RadioState,
+    unlock::{Env, Input, Machine, Moment, Now, UnlockOptions},
 };
 
 /// How long a new press waits for the link of the one before to be given up.
@@ -213,103 +214,6 @@ impl Runner {
         for action in actions {
             self.perform(action);
         }
-    }
-
-    fn perform(&mut self, action: Action) {
-        match action {
-            Action::Phase(phase) => {
-                self.inner.log.debug("press", format_args!("{}", phase.name()));
-                self.asked |= matches!(phase, Phase::Opening(_));
-                self.teller.tell(News::Phase(phase));
-            }
-            Action::Validate => {
-                self.ask(|inner, ticket| async move { Input::Rights(inner.fetch_rights(&ticket, false).await) })
-            }
-            Action::DownloadKeys => {
-                self.ask(|inner, ticket| async move { Input::Keys(inner.fetch_keys(&ticket).await) });
-            }
-            Action::StartScan => self.start_scan(),
-            Action::StopScan => {
-                self.scan_again = None;
-                self.ear.stop_scan();
-            }
-            Action::Connect(peripheral) => self.connect(peripheral),
-            Action::Write(peripheral, value) => self.write(&peripheral, value),
-            Action::Disconnect(peripheral) => self.disconnect(&peripheral),
-            Action::Sign(number, data) => self.ask(move |inner, _| async move {
-                let signature = sign(&*inner.platform.device_key, &data).await;
-                Input::Signed(number, signature.map_err(|error| KeyError::from(&error)))
-            }),
-            Action::AuthenticateUser => self.ask(|inner, _| async move {
-                let result = authenticate_user(&*inner.platform.device_key).await;
-                Input::UserAuthenticated(result.map_err(|error| KeyError::from(&error)))
-            }),
-            Action::Apdu(_) => self.inner.log.warn("press", format_args!("there is no reader to answer")),
-            Action::SaveKeyring => self.inner.save_keyring_soon(self.ticket.generation),
-            Action::StoreAudit { envelope, .. } => {
-                self.inner.log.debug("press", format_args!("carries {} bytes of audit", envelope.len()));
-            }
-            Action::Finish(outcome) => self.finish(*outcome),
-            Action::Over => self.done = true,
-        }
-    }
-
-    /// Has something done that takes time; its result is the machine's next input but one.
-    fn ask<F>(&self, work: impl FnOnce(Arc<Inner>, Ticket) -> F)
-    where
-        F: Future<Output = Input> + Send + 'static,
-    {
-        let work = work(self.inner.clone(), self.ticket.clone());
-        let answers = self.answers.0.clone();
-        let spawned = self.inner.spawn(async move {
-            // The press may have ended meanwhile.
-            let _ = answers.send(work.await);
-        });
-        if spawned.is_err() {
-            self.inner.log.error("press", format_args!("no thread for a question"));
-        }
-    }
-
-    fn start_scan(&mut self) {
-        self.scan_again = None;
-        match self.ear.start_scan() {
-            Ok(()) => {}
-            Err(RadioError::Unavailable) => {
-                self.radio = self.inner.hub.radio().state();
-                self.answer(Input::RadioState(self.radio));
-            }
-            Err(error) => {
-                self.inner.log.warn("press", format_args!("no scan yet: {error}"));
-                self.scan_again = Some(Instant::now() + SCAN_AGAIN);
-            }
-        }
-    }
-
-    fn connect(&self, peripheral: PeripheralId) {
-        let mut result = Err(RadioError::ConnectFailed);
-        guarded(|| result = self.inner.hub.radio().connect(&peripheral, self.inner.hub.events()));
-        if let Err(error) = result {
-            self.answer(Input::Disconnected(peripheral, error));
-        }
-    }
-
-    fn write(&self, peripheral: &PeripheralId, value: Vec<u8>) {
-        let mut result = Err(RadioError::LinkLost);
-        guarded(|| result = self.inner.hub.radio().write(peripheral, value));
-        if let Err(error) = result {
-            // A link that takes no more is worth nothing; its end comes back as an event.
-            self.inner.log.debug("press", format_args!("could not send: {error}"));
-            self.disconnect(peripheral);
-        }
-    }
-
-    fn disconnect(&self, peripheral: &PeripheralId) {
-        guarded(|| self.inner.hub.radio().disconnect(peripheral));
-    }
-
-    fn answer(&self, input: Input) {
-        // Both ends are ours.
-        let _ = self.answers.0.send(input);
     }
 
     fn finish(&mut self, outcome: PressOutcome) {

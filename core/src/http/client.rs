@@ -167,11 +167,8 @@ fn classify(error: &reqwest::Error) -> HttpError {
     }
     let mut source = error.source();
     while let Some(cause) = source {
-        if cause.downcast_ref::<rustls::Error>().is_some() {
-            return HttpError::Untrusted;
-        }
         if let Some(io) = cause.downcast_ref::<std::io::Error>() {
-            if io.get_ref().is_some_and(|inner| inner.is::<rustls::Error>()) {
+            if distrusts(io) {
                 return HttpError::Untrusted;
             }
             if matches!(
@@ -189,6 +186,15 @@ fn classify(error: &reqwest::Error) -> HttpError {
         source = cause.source();
     }
     HttpError::Unreachable
+}
+
+/// Looks for a verdict on the certificate in errors within errors, which `source` leaves out.
+fn distrusts(error: &std::io::Error) -> bool {
+    let Some(inner) = error.get_ref() else { return false };
+    match inner.downcast_ref::<rustls::Error>() {
+        Some(tls) => matches!(tls, rustls::Error::InvalidCertificate(_)),
+        None => inner.downcast_ref::<std::io::Error>().is_some_and(distrusts),
+    }
 }
 
 #[cfg(test)]

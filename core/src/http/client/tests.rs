@@ -123,3 +123,50 @@ fn outside_a_runtime_the_request_is_refused() {
     ReqwestHttp::new().send(get("http://127.0.0.1:9/".into()), answer);
     assert_eq!(waiting.try_recv().unwrap(), Err(HttpError::NotAllowed));
 }
+
+/// Answers TLS connections on this machine, on a thread of its own.
+///
+/// The certificate is for `localhost` until 2126, by a CA of the tests' own whose key was thrown away.
+fn serve_tls() -> String {
+    use rustls::{ServerConfig, ServerConnection, Stream, pki_types::PrivateKeyDer};
+    use std::io::{Read as _, Write as _};
+
+    let certificate = CertificateDer::from_pem_slice(include_bytes!("tests/server.pem")).unwrap();
+    let key = PrivateKeyDer::from_pem_slice(include_bytes!("tests/server.key")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(vec![certificate], key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let (mut stream, mut tls) = (stream.unwrap(), ServerConnection::new(config.clone()).unwrap());
+            let mut stream = Stream::new(&mut tls, &mut stream);
+            let mut head = [0; 4096];
+            // A client that does not trust the certificate hangs up here.
+            if stream.read(&mut head).is_ok_and(|len| len > 0) {
+                stream.write_all(ok("over TLS").as_bytes()).unwrap();
+                stream.conn.send_close_notify();
+                stream.flush().unwrap();
+            }
+        }
+    });
+    format!("https://localhost:{}/", address.port())
+}
+
+#[tokio::test]
+async fn only_the_roots_given_are_trusted() {
+    let url = serve_tls();
+    let own = ReqwestHttp::with_roots(Roots::Pem(include_bytes!("tests/ca.pem").to_vec()));
+    assert_eq!(exchange(&own, get(url.clone())).await.unwrap().body, b"over TLS");
+    let stranger = ReqwestHttp::with_roots(Roots::Pem(include_bytes!("tests/server.pem").to_vec()));
+    assert_eq!(exchange(&stranger, get(url.clone())).await, Err(HttpError::Untrusted));
+    assert_eq!(exchange(&ReqwestHttp::new(), get(url.clone())).await, Err(HttpError::Untrusted));
+    let damaged =
+        ReqwestHttp::with_roots(Roots::Pem(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----".to_vec()));
+    assert_eq!(exchange(&damaged, get(url)).await, Err(HttpError::Untrusted));
+}
