@@ -2,10 +2,17 @@
 //!
 //! The binary `keybutton` is a thin shell over this library, which the end-to-end tests use as well.
 
+pub mod bench;
+pub mod commands;
 pub mod console;
+pub mod demo;
 pub mod failure;
 pub mod lock_host;
+pub mod organization;
 pub mod phone;
+pub mod press_report;
 pub mod service_client;
+pub mod service_host;
+pub mod session;
 pub mod state;
 pub mod tokens;

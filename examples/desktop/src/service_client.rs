@@ -1,9 +1,11 @@
 //! Calls the access service the way an operator's tools and a lock's installer do.
 
-use std::{fmt, sync::Once, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use keybutton_protocol::api::Problem;
 use reqwest::{Client, Method};
+use rustls::{ClientConfig, RootCertStore};
+use rustls_platform_verifier::BuilderVerifierExt as _;
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
@@ -23,12 +25,9 @@ pub struct ServiceClient {
 impl ServiceClient {
     /// Calls the service at `base` without any credential.
     pub fn new(base: &str) -> Result<Self, Failure> {
-        static PROVIDER: Once = Once::new();
-        PROVIDER.call_once(|| {
-            // Whoever installed one before us is welcome to it.
-            let _ = rustls::crypto::ring::default_provider().install_default();
-        });
-        let http = Client::builder().timeout(TIMEOUT).no_proxy().build().map_err(|error| unreachable(base, &error))?;
+        let http = client(base).map_err(|error| {
+            Failure::new("http-failed", format_args!("no HTTP client for {base}: {error}"), "Check the address given.")
+        })?;
         Ok(Self { base: base.trim_end_matches('/').to_owned(), http, bearer: None, app: None })
     }
 
@@ -107,6 +106,19 @@ impl fmt::Debug for ServiceClient {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("ServiceClient").field("base", &self.base).field("app", &self.app).finish_non_exhaustive()
     }
+}
+
+/// A client for the service's scheme; only `https` needs what the platform trusts.
+fn client(base: &str) -> Result<Client, Box<dyn std::error::Error + Send + Sync>> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
+    let tls = if base.starts_with("https:") {
+        versions.with_platform_verifier()?
+    } else {
+        versions.with_root_certificates(RootCertStore::empty())
+    };
+    let builder = Client::builder().tls_backend_preconfigured(tls.with_no_client_auth()).timeout(TIMEOUT);
+    Ok(if base.starts_with("https:") { builder } else { builder.no_proxy() }.build()?)
 }
 
 fn unreachable(base: &str, error: &reqwest::Error) -> Failure {

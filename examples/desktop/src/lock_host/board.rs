@@ -253,6 +253,7 @@ impl Board {
         };
         let event = if self.bolt.jammed { BoltEvent::Jammed } else { target };
         self.bolt.moving = Some((self.now() + self.bolt.travel, event));
+        self.outlets.view.send_modify(|view| view.moving = true);
     }
 
     fn bolt_rests(&mut self, event: BoltEvent) {
@@ -264,6 +265,7 @@ impl Board {
         let opened = withdrawn && !self.bolt.withdrawn;
         self.bolt.withdrawn = withdrawn;
         self.outlets.view.send_modify(|view| {
+            view.moving = false;
             view.withdrawn = withdrawn;
             view.openings += u32::from(opened);
         });

@@ -69,6 +69,8 @@ pub struct LockView {
     pub signal: Option<Feedback>,
     /// How many signals were played since the start.
     pub signals: u32,
+    /// The bolt is on its way.
+    pub moving: bool,
     /// The bolt is withdrawn.
     pub withdrawn: bool,
     /// How many times the bolt was withdrawn since the start.
@@ -158,6 +160,13 @@ impl VirtualLock {
     pub fn command(&self, command: Command) {
         // A lock that has stopped says why in `stopped`.
         let _ = self.commands.send(command);
+    }
+
+    /// Waits until the lock stops by itself, and says why.
+    pub async fn ended(&self) -> Failure {
+        let mut view = self.view.clone();
+        while view.changed().await.is_ok() {}
+        self.stopped()
     }
 
     /// Why the lock stopped by itself.

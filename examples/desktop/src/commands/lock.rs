@@ -1,0 +1,126 @@
+//! `keybutton lock`: a virtual lock in its own process.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use keybutton::radio::air::{Endpoint, Position};
+use keybutton_lock::{Event, env::BoltEvent, feedback::Signal};
+
+use super::{
+    knobs::{KnobArgs, place},
+    stopped,
+};
+use crate::{
+    console::{Paint, paint},
+    failure::Failure,
+    lock_host::{LockEvent, LockFolder, LockOptions, VirtualLock},
+    organization::Organization,
+    service_client::ServiceClient,
+    session::{SAMPLE, Sample, Where},
+    state::StateDir,
+};
+
+/// Options of `keybutton lock`.
+#[derive(Clone, Debug, Args)]
+pub struct LockArgs {
+    /// The door the lock is on, by name.
+    door: String,
+    /// Claim the lock with this code, which the operator was given for the door. Without one, a new lock claims itself
+    /// with the sample organization's operator key.
+    #[arg(long, value_name = "CODE")]
+    claim_code: Option<String>,
+    /// Where the lock is: metres east and north.
+    #[arg(long, value_name = "X,Y", default_value = "0,0", value_parser = place, allow_hyphen_values = true)]
+    at: Position,
+    /// Ring the terminal's bell with the lock's tones.
+    #[arg(long)]
+    bell: bool,
+    #[command(flatten)]
+    at_where: Where,
+    #[command(flatten)]
+    knobs: KnobArgs,
+}
+
+/// Runs the command until Ctrl-C.
+pub async fn run(args: LockArgs, state: Option<PathBuf>) -> Result<(), Failure> {
+    let state = StateDir::open(state)?;
+    let running = args.at_where.find(&state)?;
+    let path = state.lock(&args.door)?;
+    let folder = LockFolder::new(path.clone());
+    if args.claim_code.is_some() || !folder.is_claimed() {
+        let service = ServiceClient::new(&running.service)?;
+        let code = match &args.claim_code {
+            Some(code) => code.clone(),
+            None => sample_code(&state, &service, &args.door).await?,
+        };
+        let provision = folder.claim(&service, &code).await?;
+        println!("claimed as lock {} of {}", provision.number, provision.name);
+    }
+    let mut options = LockOptions::new(path, Endpoint::Tcp(running.air), &args.door);
+    options.participant.position = args.at;
+    options.participant.knobs = args.knobs.apply(options.participant.knobs);
+    let lock = VirtualLock::start(options).await?;
+    let mut events = lock.events();
+    println!("{} {} is on the air at {}; stop with Ctrl-C", paint(Paint::Green, "running"), args.door, running.air);
+    let end = stopped();
+    tokio::pin!(end);
+    loop {
+        tokio::select! {
+            result = &mut end => return result,
+            event = events.recv() => match event {
+                Ok(event) => show(event, args.bell),
+                Err(tokio::sync::broadcast::error::RecvError::Lagged(_)) => {}
+                Err(tokio::sync::broadcast::error::RecvError::Closed) => return Err(lock.stopped()),
+            },
+            failure = lock.ended() => return Err(failure),
+        }
+    }
+}
+
+/// Asks the service, as the sample organization's operator, for a code to claim the door with.
+async fn sample_code(state: &StateDir, service: &ServiceClient, door: &str) -> Result<String, Failure> {
+    let sample: Sample = state.read(SAMPLE)?.ok_or_else(|| {
+        Failure::new(
+            "not-claimed",
+            "the lock has not been claimed",
+            "Give the door's --claim-code, or the --state of `keybutton serve`.",
+        )
+    })?;
+    let organization = Organization::resume(service, &sample)?;
+    let door = organization.door(door).await?;
+    organization.claim_code(&door).await
+}
+
+fn show(event: LockEvent, bell: bool) {
+    match event {
+        LockEvent::Signal(feedback) => {
+            let colour = match feedback.signal {
+                Signal::Granted => Paint::Green,
+                Signal::Refused | Signal::Fault | Signal::Alarm => Paint::Red,
+                Signal::Acknowledged | Signal::Secured => Paint::Amber,
+            };
+            let tones: Vec<String> =
+                feedback.steps().filter(|step| step.tone_hz > 0).map(|step| step.tone_hz.to_string()).collect();
+            let sound = if tones.is_empty() { "silent".to_owned() } else { format!("{} Hz", tones.join(" ")) };
+            let ring = if bell && !tones.is_empty() { "\u{7}" } else { "" };
+            println!("{}  {sound}{ring}", paint(colour, &format!("* {:?}", feedback.signal).to_lowercase()));
+        }
+        LockEvent::Bolt(bolt) => println!("  bolt {}", bolt_text(bolt)),
+        LockEvent::Connected => println!("{}", paint(Paint::Dim, "  a phone has connected")),
+        LockEvent::Disconnected => println!("{}", paint(Paint::Dim, "  the phone has gone")),
+        LockEvent::Happened(Event::Verdict { reason, path, repeated, .. }) => {
+            let again = if repeated { ", repeated" } else { "" };
+            println!("  verdict {} ({path:?}{again})", reason.name());
+        }
+        LockEvent::Happened(event) => println!("{}", paint(Paint::Dim, &format!("  {event:?}"))),
+    }
+}
+
+fn bolt_text(event: BoltEvent) -> &'static str {
+    match event {
+        BoltEvent::Withdrawn => "withdrawn",
+        BoltEvent::Secured => "in place",
+        BoltEvent::Jammed => "jammed",
+        BoltEvent::MotorFault => "motor fault",
+    }
+}

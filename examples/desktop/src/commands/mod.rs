@@ -1,0 +1,108 @@
+//! The commands of `keybutton`, one module each.
+
+mod air;
+mod bench;
+mod demo;
+mod doctor;
+mod knobs;
+mod lock;
+mod nearby;
+mod press;
+mod serve;
+
+use std::{path::PathBuf, process::ExitCode};
+
+use clap::{ArgAction, Parser, Subcommand};
+use tracing_subscriber::EnvFilter;
+
+use crate::{
+    console::{Paint, paint},
+    failure::Failure,
+};
+
+pub(crate) use knobs::place;
+
+/// The keybutton demo and its parts: access service, virtual locks, simulated radio, phone.
+#[derive(Clone, Debug, Parser)]
+#[command(name = "keybutton", version, about, max_term_width = 110)]
+pub struct Cli {
+    /// Where service, locks and phones keep what they know [default: the platform's data directory]
+    #[arg(long, value_name = "DIR", env = "KEYBUTTON_STATE", global = true)]
+    state: Option<PathBuf>,
+    /// Log to standard error; more often for more (-vv, -vvv). KEYBUTTON_LOG sets a filter instead.
+    #[arg(short, long, action = ArgAction::Count, global = true)]
+    verbose: u8,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Debug, Subcommand)]
+enum Command {
+    /// Tell the whole story in one process (the default)
+    Demo(demo::DemoArgs),
+    /// Run the access service and the air, with a sample organization
+    Serve(serve::ServeArgs),
+    /// Run the simulated radio alone, or turn its knobs
+    Air(air::AirArgs),
+    /// Run a virtual lock
+    Lock(lock::LockArgs),
+    /// Press the Key Button
+    Press(press::PressArgs),
+    /// List the doors in range
+    Nearby(nearby::NearbyArgs),
+    /// Find what stands between a member and an open door
+    Doctor(doctor::DoctorArgs),
+    /// Measure, and compare with the bars
+    Bench(bench::BenchArgs),
+}
+
+impl Cli {
+    /// Runs the command. Failures are printed with code and remedy.
+    pub async fn run(self) -> ExitCode {
+        log_to_stderr(self.verbose);
+        let state = self.state;
+        let result = match self.command.unwrap_or(Command::Demo(demo::DemoArgs::default())) {
+            Command::Demo(args) => demo::run(args).await,
+            Command::Serve(args) => serve::run(args, state).await.map(|()| ExitCode::SUCCESS),
+            Command::Air(args) => air::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Lock(args) => lock::run(args, state).await.map(|()| ExitCode::SUCCESS),
+            Command::Press(args) => press::run(args, state).await,
+            Command::Nearby(args) => nearby::run(args, state).await.map(|()| ExitCode::SUCCESS),
+            Command::Doctor(args) => doctor::run(args, state).await,
+            Command::Bench(args) => bench::run(args).await,
+        };
+        result.unwrap_or_else(|failure| {
+            eprintln!("{} {failure}", paint(Paint::Red, "error:"));
+            eprintln!("  {}", failure.remedy);
+            ExitCode::from(2)
+        })
+    }
+}
+
+/// Waits for Ctrl-C.
+async fn stopped() -> Result<(), Failure> {
+    tokio::signal::ctrl_c()
+        .await
+        .map_err(|error| Failure::new("no-signals", format_args!("Ctrl-C can't be waited for: {error}"), "Try again."))
+}
+
+/// Prints exactly one JSON document.
+fn print_json(document: &impl serde::Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(document)
+        .map_err(|error| Failure::new("json-failed", error, "Report this as a defect."))?;
+    println!("{text}");
+    Ok(())
+}
+
+fn log_to_stderr(verbose: u8) {
+    let level = match verbose {
+        0 => "off",
+        1 => "info",
+        2 => "debug",
+        _ => "trace",
+    };
+    let ours = ["keybutton", "keybutton_desktop", "keybutton_service"].map(|target| format!("{target}={level}"));
+    let filter = EnvFilter::try_from_env("KEYBUTTON_LOG").unwrap_or_else(|_| EnvFilter::new(ours.join(",")));
+    // A second subscriber in one process is a test's; the first one stays.
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}

@@ -1,0 +1,75 @@
+//! `keybutton serve`: access service and air, with a sample organization.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use keybutton::radio::air::{Broker, BrokerOptions};
+
+use super::stopped;
+use crate::{
+    console::{Paint, paint},
+    failure::Failure,
+    organization::{DoorWish, Organization},
+    service_host::ServiceHost,
+    session::{RUNNING, SAMPLE, Sample},
+    state::{Running, StateDir},
+};
+
+const ORGANIZATION: &str = "Harbour Coworking";
+const MEMBERS: [&str; 2] = ["Ann", "Ben"];
+
+/// Options of `keybutton serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Where the access service listens; port 0 picks a free one.
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:8788")]
+    listen: SocketAddr,
+    /// Where the air's broker listens; port 0 picks a free one.
+    #[arg(long, value_name = "ADDRESS", env = "KEYBUTTON_AIR", default_value = "127.0.0.1:8789")]
+    air: SocketAddr,
+    /// Where the simulated randomness of the air starts.
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+}
+
+/// Runs the command until Ctrl-C.
+pub async fn run(args: ServeArgs, state: Option<PathBuf>) -> Result<(), Failure> {
+    let state = StateDir::open(state)?;
+    let service = ServiceHost::start(&state.service()?, args.listen).await?;
+    let broker = Broker::listen(args.air, BrokerOptions { seed: args.seed }).await.map_err(|error| {
+        Failure::new("air-failed", format_args!("{}: {error}", args.air), "Choose another address with --air.")
+    })?;
+    let air = broker.address().unwrap_or(args.air);
+    if state.read::<Sample>(SAMPLE)?.is_none() {
+        seed(&state, &service).await?;
+    }
+    state.write(RUNNING, &Running { service: service.url().to_owned(), air })?;
+    println!("{} access service at {}, air at {air}", paint(Paint::Green, "running"), service.url());
+    println!("state in {}", state.path().display());
+    println!("{ORGANIZATION}: doors Front door, Server room, Studio; members Ann (Front door, Studio), Ben (Front door)");
+    println!("\nNext, in other terminals:\n   keybutton lock \"Front door\"\n   keybutton press \"Front door\"");
+    println!("Stop with Ctrl-C.");
+    let result = stopped().await;
+    state.remove(RUNNING);
+    service.stop().await?;
+    result
+}
+
+/// Makes the sample organization. Its secrets are kept last, so that a start cut short begins anew.
+async fn seed(state: &StateDir, service: &ServiceHost) -> Result<(), Failure> {
+    let organization = Organization::found(service, ORGANIZATION).await?;
+    organization.set_module(true).await?;
+    let front = organization.add_door(DoorWish::named("Front door")).await?;
+    organization.add_door(DoorWish::named("Server room")).await?;
+    let studio = organization.add_door(DoorWish::named("Studio")).await?;
+    let members = organization.add_group("Members", std::slice::from_ref(&front)).await?;
+    let studios = organization.add_weekly_group("Studio", &[studio]).await?;
+    for name in MEMBERS {
+        let member = organization.add_member(name).await?;
+        organization.grant(&member, &members).await?;
+        if name == "Ann" {
+            organization.grant(&member, &studios).await?;
+        }
+    }
+    state.write(SAMPLE, &organization.sample())
+}

@@ -1,0 +1,137 @@
+//! A running scene, as a lock's or a phone's own process finds it in the state directory.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use clap::Args;
+use keybutton::radio::air::{Endpoint, Participant, Position};
+use keybutton_protocol::api::{AppId, SiteId};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    failure::Failure,
+    phone::{Phone, PhoneOptions},
+    state::{Running, StateDir},
+    tokens::TokenIssuer,
+};
+
+/// Where `serve` writes what runs.
+pub const RUNNING: &str = "running.json";
+
+/// Where `serve` writes what the sample organization needs.
+pub const SAMPLE: &str = "sample.json";
+
+/// What `serve` leaves for the other commands: the operator's key and the Branded App's token key. Both secret.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct Sample {
+    /// The organization's name.
+    pub organization: String,
+    /// The Branded App.
+    pub app: AppId,
+    /// Its site.
+    pub site: SiteId,
+    /// Its integration.
+    pub integration: String,
+    /// The operator's API key.
+    pub operator_key: String,
+    /// The `iss` of the app's session tokens.
+    pub issuer: String,
+    /// Their `aud`.
+    pub audience: String,
+    /// The key that signs them, PKCS #8.
+    pub token_key: keybutton_protocol::api::Bytes,
+}
+
+impl std::fmt::Debug for Sample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sample").field("organization", &self.organization).finish_non_exhaustive()
+    }
+}
+
+impl Sample {
+    /// Signs session tokens as the app's identity provider would.
+    pub fn tokens(&self) -> Result<TokenIssuer, Failure> {
+        TokenIssuer::from_pkcs8(&self.issuer, &self.audience, &self.token_key.0)
+    }
+}
+
+/// Where to find service and air, where `serve` has not left word of them.
+#[derive(Clone, Debug, Args)]
+pub struct Where {
+    /// The access service [default: what `keybutton serve` left in the state directory]
+    #[arg(long, value_name = "URL", env = "KEYBUTTON_SERVICE")]
+    pub service: Option<String>,
+    /// The air's broker [default: what `keybutton serve` left in the state directory]
+    #[arg(long, value_name = "ADDRESS", env = "KEYBUTTON_AIR")]
+    pub air: Option<SocketAddr>,
+}
+
+impl Where {
+    /// Settles on addresses.
+    pub fn find(&self, state: &StateDir) -> Result<Running, Failure> {
+        let known: Option<Running> = state.read(RUNNING)?;
+        let missing = || {
+            Failure::new(
+                "nothing-running",
+                format_args!("no service is known in {}", state.path().display()),
+                "Start `keybutton serve` with the same --state, or give --service and --air.",
+            )
+        };
+        let service = self.service.clone().or_else(|| known.as_ref().map(|known| known.service.clone()));
+        let air = self.air.or(known.map(|known| known.air));
+        Ok(Running { service: service.ok_or_else(missing)?, air: air.ok_or_else(missing)? })
+    }
+}
+
+/// Which phone it is.
+#[derive(Clone, Debug, Args)]
+pub struct PhoneArgs {
+    /// The member whose phone it is; signed in with a token of the sample organization's app.
+    #[arg(long, value_name = "NAME", default_value = "Ann")]
+    pub member: String,
+    /// Sign in with this session token instead.
+    #[arg(long, value_name = "JWT", env = "KEYBUTTON_TOKEN", hide_env_values = true)]
+    pub token: Option<String>,
+    /// The Branded App [default: the sample organization's]
+    #[arg(long, value_name = "ID")]
+    pub app: Option<String>,
+    /// Where the phone is: metres east and north.
+    #[arg(long, value_name = "X,Y", default_value = "1,0", value_parser = crate::commands::place, allow_hyphen_values = true)]
+    pub at: Position,
+    /// Where service and air are.
+    #[command(flatten)]
+    pub at_where: Where,
+}
+
+impl PhoneArgs {
+    /// Starts the phone, and signs the member in when nobody is.
+    pub async fn start(&self, state: Option<PathBuf>, knobs: keybutton::radio::air::Knobs) -> Result<Phone, Failure> {
+        let state = StateDir::open(state)?;
+        let running = self.at_where.find(&state)?;
+        let sample: Option<Sample> = state.read(SAMPLE)?;
+        let app = self.app.clone().map(AppId).or_else(|| sample.as_ref().map(|sample| sample.app.clone()));
+        let app = app.ok_or_else(|| {
+            Failure::new("no-app", "there is no Branded App to be", "Give --app and --token, or run `keybutton serve`.")
+        })?;
+        let token = match (&self.token, &sample) {
+            (Some(token), _) => Some(token.clone()),
+            (None, Some(sample)) => Some(sample.tokens()?.token(&self.member)?),
+            (None, None) => None,
+        };
+        let phone = Phone::start(PhoneOptions {
+            folder: state.phone(&self.member)?,
+            endpoint: Endpoint::Tcp(running.air),
+            participant: Participant { name: self.member.clone(), position: self.at, knobs },
+            service: running.service,
+            app,
+        })
+        .await?;
+        if let Some(token) = token {
+            match phone.sign_in(token).await {
+                // What is held in the vault may still open: the press says what it finds.
+                Err(failure) if failure.code == "service-unreachable" => tracing::info!(%failure, "signed in offline"),
+                other => drop(other?),
+            }
+        }
+        Ok(phone)
+    }
+}
