@@ -41,7 +41,8 @@ fn cases() -> Vec<(String, usize)> {
 /// The names of the test functions of the attack tests.
 fn tests() -> BTreeSet<String> {
     let files = fs::read_dir(folder().join("tests")).unwrap().map(|entry| entry.unwrap().path());
-    let attacks = files.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("attacks_")));
+    let attacks =
+        files.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("attacks_")));
     attacks.flat_map(|path| functions(&fs::read_to_string(path).unwrap())).collect()
 }
 

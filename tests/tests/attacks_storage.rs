@@ -3,7 +3,10 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use keybutton_lock::{Input, store::{Record, StoreError}};
+use keybutton_lock::{
+    Input,
+    store::{Record, StoreError},
+};
 use keybutton_protocol::{
     exchange::SyncKind,
     ids::{Intent, UnixTime},
@@ -50,10 +53,8 @@ fn scenario(lock: &mut TestLock, site: &Site) -> usize {
     let member = Member::new("grace");
     let mut newer = site.access(&member, &site.access_spec(&member));
     newer.iteration = Some(ITERATION + 3);
-    grace.documents = vec![
-        newer.sign(&mut site.issuer()).encode(),
-        site.revocation(2, &[RevokedSpec::key(&Member::new("ada").key)]),
-    ];
+    grace.documents =
+        vec![newer.sign(&mut site.issuer()).encode(), site.revocation(2, &[RevokedSpec::key(&Member::new("ada").key)])];
     grace.revocation_signed = Some(UnixTime(NOW.0 - 7_198));
     grace.objects = vec![(SyncKind::TimeToken, site.time_token(UnixTime(NOW.0 + 7_200)))];
     press(lock, &mut grace, 3);

@@ -91,8 +91,7 @@ impl Lock {
             closed: false,
             openings: 0,
         };
-        let mut lock =
-            Self { reader: started.unwrap(), sink, now: Uptime(0), allocations: info.count_total };
+        let mut lock = Self { reader: started.unwrap(), sink, now: Uptime(0), allocations: info.count_total };
         lock.input(Input::Deadline);
         lock.input(Input::Maintenance(Maintenance::SetTime(NOW)));
         lock
@@ -177,7 +176,8 @@ fn a_lock_takes_nothing_from_the_heap() {
     let mut ada = RawPhone::new(&site, &Member::new("ada"), 1);
     ada.documents.push(site.revocation(3, &[RevokedSpec::id(b"somebody")]));
     ada.revocation_signed = Some(UnixTime(NOW.0 - 7_197));
-    ada.objects = vec![(SyncKind::TimeToken, site.time_token(NOW)), (SyncKind::AckToken, site.ack_token(7, 1, &[0; 32]))];
+    ada.objects =
+        vec![(SyncKind::TimeToken, site.time_token(NOW)), (SyncKind::AckToken, site.ack_token(7, 1, &[0; 32]))];
     lock.over_ble(&mut ada);
     assert_eq!(reason(&ada), Some(Reason::Granted));
     assert_eq!((lock.sink.openings, ada.seen.envelopes.len()), (1, 1), "the audit is handed over as well");
@@ -209,8 +209,10 @@ fn a_lock_takes_nothing_from_the_heap() {
         let mut claimed = Vec::new();
         head(&mut claimed, major, u64::from(u32::MAX));
         let mut phone = RawPhone::new(&site, &Member::new("claims"), u64::from(major));
-        phone.device_response =
-            Some(Value::text_map(vec![("1", Value::text("1.0")), ("2", Value::Raw(claimed)), ("3", Value::Uint(0))]).encode());
+        phone.device_response = Some(
+            Value::text_map(vec![("1", Value::text("1.0")), ("2", Value::Raw(claimed)), ("3", Value::Uint(0))])
+                .encode(),
+        );
         lock.over_ble(&mut phone);
         assert_eq!(reason(&phone), Some(Reason::BadData));
         lock.wait(11);

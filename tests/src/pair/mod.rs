@@ -15,3 +15,4 @@ pub mod site;
 pub mod store;
 pub mod talk;
 pub mod tlv;
+pub mod world;

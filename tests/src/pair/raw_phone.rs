@@ -188,7 +188,11 @@ impl RawPhone {
     fn select(&mut self, aid: &[u8]) -> Vec<u8> {
         assert!(aid == AID_EXPEDITED || aid == AID_STEP_UP, "the product's own application identifiers");
         let mut fci = tlv(0x84, aid);
-        fci.extend(self.a5_on_air());
+        // The template of the step-up application enters no key: it says nothing of the press.
+        match aid == AID_STEP_UP {
+            true => fci.extend(tlv(0xA5, &[0x80, 0x02, 0x00, 0x00, 0x5C, 0x02, 0x01, 0x00])),
+            false => fci.extend(self.a5_on_air()),
+        }
         ok(tlv(0x6F, &fci))
     }
 
