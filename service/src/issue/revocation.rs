@@ -38,6 +38,17 @@ pub struct Revised {
     pub cut_off: bool,
 }
 
+impl Revised {
+    /// Makes room: the entry that ends first goes, and the access iteration takes over for it.
+    pub fn shorten(&mut self) {
+        let first = self.entries.iter().enumerate().min_by_key(|(_, entry)| entry.expires).map(|(at, _)| at);
+        if let Some(at) = first {
+            self.entries.remove(at);
+        }
+        self.cut_off = true;
+    }
+}
+
 /// Adds `new` entries to the list and drops those that are over.
 ///
 /// On overflow the entries that live longest stay, since a lock forgets what an overwriting list leaves out and learns of
@@ -80,6 +91,13 @@ mod tests {
     fn one_subject_has_one_entry_with_the_latest_expiry() {
         let revised = revise(&[entry(1, 100)], &[entry(1, 300), entry(1, 200)], 0);
         assert_eq!(revised, Revised { entries: vec![entry(1, 300)], cut_off: false });
+    }
+
+    #[test]
+    fn what_ends_first_makes_room() {
+        let mut revised = revise(&[entry(1, 300), entry(2, 100), entry(3, 200)], &[], 0);
+        revised.shorten();
+        assert_eq!(revised, Revised { entries: vec![entry(1, 300), entry(3, 200)], cut_off: true });
     }
 
     #[test]

@@ -127,7 +127,7 @@ impl Service {
 
     /// Adds entries to a site's list and signs the document that says so.
     pub(crate) fn revoke_at(&self, site: &mut SiteState, entries: &[Entry], now: u32) -> Answer<Unit> {
-        let revised = revise(&site.revocations, entries, now);
+        let mut revised = revise(&site.revocations, entries, now);
         let incomplete = || Problem::new(Code::Internal).with_detail("the site has no issuer");
         let issuer = site
             .keys
@@ -135,6 +135,12 @@ impl Service {
             .find(|key| key.purpose == Purpose::Issuer && key.state == KeyState::Current)
             .ok_or_else(incomplete)?;
         issuer.revocation_iteration = issuer.revocation_iteration.saturating_add(1);
+        let document = loop {
+            match self.sign_revocation(issuer, &revised.entries, now)? {
+                Some(document) => break document,
+                None => revised.shorten(),
+            }
+        };
         let mut unit = Unit::new();
         if revised.cut_off {
             issuer.access_iteration = issuer.access_iteration.saturating_add(CUT_OFF);
@@ -142,18 +148,17 @@ impl Service {
             let event = events::by(&site.site.organization, now, "access-iteration-raised", events::SERVICE);
             unit.push(Change::AddEvent(event.data(&data)));
         }
-        let issuer = issuer.clone();
         let document = RevocationDocument {
             site: site.site.id.clone(),
             signing_key: issuer.id.clone(),
             iteration: issuer.revocation_iteration,
             signed: now,
             valid_until: now.saturating_add(super::sign::REVOCATION_VALIDITY_S),
-            document: self.sign_revocation(&issuer, &revised.entries, now)?,
+            document,
         };
+        unit.push(Change::PutSigningKey(issuer.clone()));
         site.revocations.clone_from(&revised.entries);
         site.revocation_document = Some(document.clone());
-        unit.push(Change::PutSigningKey(issuer));
         unit.push(Change::PutRevocations(site.site.id.clone(), revised.entries));
         unit.push(Change::PutRevocationDocument(document));
         Ok(unit)

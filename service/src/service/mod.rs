@@ -190,7 +190,10 @@ impl Service {
             gates: Cache::default(),
         };
         let service = Self { inner: Arc::new(inner) };
-        service.check_vault().await?;
+        if let Err(error) = service.check_vault().await {
+            service.close().await?;
+            return Err(error);
+        }
         Ok(service)
     }
 

@@ -105,8 +105,9 @@ impl Service {
         }
     }
 
-    /// Signs a revocation document over a whole list, valid for [`REVOCATION_VALIDITY_S`].
-    pub(crate) fn sign_revocation(&self, key: &SigningKey, entries: &[Entry], now: u32) -> Answer<Vec<u8>> {
+    /// Signs a revocation document over a whole list, valid for [`REVOCATION_VALIDITY_S`]; `None` when it is too long to
+    /// go along with an access document.
+    pub(crate) fn sign_revocation(&self, key: &SigningKey, entries: &[Entry], now: u32) -> Answer<Option<Vec<u8>>> {
         let entries: Vec<_> = entries.iter().map(revocation_entry).collect();
         let document = RevocationDocument {
             validity: IssuedValidity {
@@ -120,7 +121,11 @@ impl Service {
             random: random::bytes()?,
             entries: &entries,
         };
-        self.issuer(key)?.revocation_document(&Ring::new(), &document).map_err(failed)
+        match self.issuer(key)?.revocation_document(&Ring::new(), &document) {
+            Ok(document) => Ok(Some(document)),
+            Err(IssueError::TooLarge) => Ok(None),
+            Err(error) => Err(failed(error)),
+        }
     }
 
     /// A site's time token; one is signed for each second in which somebody asks.

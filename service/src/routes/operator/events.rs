@@ -70,6 +70,7 @@ struct EventQuery {
     /// At most so many, 1 to 500 (export: 10,000); 100 (export: 10,000) when left out.
     limit: Option<u32>,
     /// For the export: `jsonl` (default) or `csv`.
+    #[param(inline)]
     format: Option<Format>,
 }
 

@@ -5,7 +5,11 @@ mod read;
 mod rows;
 mod write;
 
-use std::path::{Path, PathBuf};
+use std::{
+    fs::File,
+    path::{Path, PathBuf},
+    sync::{Mutex, PoisonError},
+};
 
 use keybutton_protocol::api::{AppId, DeviceId, MemberId, OrganizationId, SiteId};
 use sqlx::SqlitePool;
@@ -22,7 +26,7 @@ pub struct Sqlite {
     readers: SqlitePool,
     path: Option<PathBuf>,
     /// Held as long as the database is open: two services on one file would not see each other's changes.
-    _lock: Option<std::fs::File>,
+    lock: Mutex<Option<File>>,
 }
 
 impl Sqlite {
@@ -120,6 +124,7 @@ impl Store for Sqlite {
         Box::pin(async {
             self.readers.close().await;
             self.writer.close().await;
+            self.lock.lock().unwrap_or_else(PoisonError::into_inner).take();
             Ok(())
         })
     }

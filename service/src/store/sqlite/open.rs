@@ -4,6 +4,7 @@ use std::{
     fs::{File, OpenOptions, TryLockError},
     io::Read,
     path::{Path, PathBuf},
+    sync::Mutex,
 };
 
 use sqlx::{
@@ -57,7 +58,7 @@ pub(super) async fn file(path: &Path) -> Result<Sqlite, OpenError> {
         .connect_with(options.create_if_missing(false).read_only(true))
         .await
         .map_err(|error| classify(path, &error))?;
-    Ok(Sqlite { writer, readers, path: Some(path.to_owned()), _lock: Some(lock) })
+    Ok(Sqlite { writer, readers, path: Some(path.to_owned()), lock: Mutex::new(Some(lock)) })
 }
 
 pub(super) async fn memory() -> Result<Sqlite, OpenError> {
@@ -73,7 +74,7 @@ pub(super) async fn memory() -> Result<Sqlite, OpenError> {
         .await
         .map_err(|error| classify(&path, &error))?;
     migrate(&pool, &path).await?;
-    Ok(Sqlite { writer: pool.clone(), readers: pool, path: None, _lock: None })
+    Ok(Sqlite { writer: pool.clone(), readers: pool, path: None, lock: Mutex::new(None) })
 }
 
 /// Takes the lock file beside the database.
