@@ -212,7 +212,8 @@ impl AuditRing {
 
     /// Whether records were handed over that are not acknowledged yet.
     pub(crate) fn awaits_acknowledgement(&self) -> bool {
-        self.kept() > 0 && self.handed > self.acknowledged
+        // Records that were given up are nobody's to acknowledge.
+        self.handed >= self.first && self.handed > self.acknowledged
     }
 
     /// Forgets that records were handed over when no acknowledgement came for long: the phone may never come online.

@@ -11,16 +11,17 @@ use keybutton_protocol::{
 use super::{link::Link, nfc::NfcLink};
 use crate::{fast::FastSlot, known::KnownSlot, revocation::Revocations, store::MAX_RECORD, uses::UseCount};
 
-/// The tables of a [`Reader`](crate::Reader): about 45 kB with the default capacities.
+/// The tables of a [`Reader`](crate::Reader): about 60 kB with the default capacities.
 ///
 /// Place it in a `static` (through a cell that hands out `&'static mut`) or in a box; nothing in it needs to survive.
 ///
 /// `LINKS` are the Bluetooth links served at once (at least 2 keep one phone from blocking a door), `KNOWN` the known
-/// keys, `FAST` the entries of the fast phase, `USES` the use counters. The store needs slots for as many.
+/// keys, `FAST` the entries of the fast phase, `USES` the use counters. The store needs slots for as many. An entry of the
+/// fast phase serves while its key is known: fewer `KNOWN` than `FAST` leave entries without use.
 pub struct Memory<
     C: Crypto,
     const LINKS: usize = 2,
-    const KNOWN: usize = 32,
+    const KNOWN: usize = 64,
     const FAST: usize = 64,
     const USES: usize = 64,
 > {

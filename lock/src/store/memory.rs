@@ -8,7 +8,7 @@ use super::{Record, Store, StoreError};
 /// Its behaviour is the reference: a store on flash or in files gives the same answers, and keeps them.
 #[derive(Clone)]
 pub struct MemoryStore<
-    const KNOWN: usize = 32,
+    const KNOWN: usize = 64,
     const FAST: usize = 64,
     const USES: usize = 64,
     const AUDIT: usize = 256,
