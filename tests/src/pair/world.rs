@@ -222,6 +222,12 @@ impl World {
         }
     }
 
+    /// Somebody comes along.
+    pub fn add_phone(&mut self, phone: TestPhone) {
+        self.phones.push(phone);
+        self.scanning.push(false);
+    }
+
     /// Another seed for what the air loses.
     pub fn seed(&mut self, seed: u64) {
         self.rng = SeededRng::new(seed);
@@ -355,7 +361,8 @@ impl World {
         self.carry_out(phone, wants);
     }
 
-    fn carry_out(&mut self, phone: usize, wants: Vec<Wants>) {
+    /// Carries out what a phone wants of its radio.
+    pub fn carry_out(&mut self, phone: usize, wants: Vec<Wants>) {
         for want in wants {
             match want {
                 Wants::StartScan => {
