@@ -2,7 +2,11 @@
 
 use core::time::Duration;
 
-use crate::{feedback::Step, uptime::Uptime};
+use crate::{
+    feedback::{Feedback, Step},
+    reader::{Action, Actions, Advertising, LinkId},
+    uptime::{Uptime, earliest},
+};
 
 /// What the reader calls while it decides.
 ///
@@ -18,10 +22,24 @@ pub struct Env<C, S, T> {
     pub store: T,
 }
 
-/// Counts time since the start, also while asleep.
-pub trait Clock {
-    /// The count now.
-    fn uptime(&self) -> Uptime;
+/// Carries values and advertises. Calls start something and return at once.
+pub trait Radio {
+    /// Advertises this from now on.
+    fn advertise(&mut self, advertising: &Advertising);
+
+    /// Notifies one ATT value.
+    fn notify(&mut self, link: LinkId, value: &[u8]);
+
+    /// Drops a link once its values are sent.
+    fn close(&mut self, link: LinkId);
+
+    /// Sends a command APDU to the phone in the NFC field. A board without NFC leaves it out.
+    fn transmit(&mut self, apdu: &[u8]) {
+        let _ = apdu;
+    }
+
+    /// Releases the phone in the NFC field.
+    fn release_nfc(&mut self) {}
 }
 
 /// Moves the bolt.
@@ -30,10 +48,85 @@ pub trait Bolt {
     fn start(&mut self, command: BoltCommand);
 }
 
-/// Shows and sounds one step of a signal.
+/// Light and buzzer.
 pub trait Indicator {
-    /// Sets the light and the tone of `step` until the next call; `None` is dark and silent.
+    /// Shows and sounds `step` until the next call; `None` is dark and silent.
     fn show(&mut self, step: Option<Step>);
+}
+
+/// Carries out a reader's actions on a board's hardware, and plays its signals without polling.
+///
+/// ```text
+/// loop {
+///     sleep until board.wake() or an interrupt
+///     board.tick(uptime)
+///     reader.handle(uptime, input, &mut board)
+/// }
+/// ```
+#[derive(Debug)]
+pub struct Board<R, B, I> {
+    /// The radio.
+    pub radio: R,
+    /// The bolt.
+    pub bolt: B,
+    /// Light and buzzer.
+    pub indicator: I,
+    now: Uptime,
+    deadline: Option<Uptime>,
+    playing: Option<Playing>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Playing {
+    feedback: Feedback,
+    since: Uptime,
+    /// When the step that is shown ends.
+    until: Uptime,
+}
+
+impl<R: Radio, B: Bolt, I: Indicator> Board<R, B, I> {
+    /// Takes the hardware over.
+    pub const fn new(radio: R, bolt: B, indicator: I, now: Uptime) -> Self {
+        Self { radio, bolt, indicator, now, deadline: None, playing: None }
+    }
+
+    /// Notes the time, and shows the next step of a signal that is playing. To be called before each input.
+    ///
+    /// Tells whether [`Input::Deadline`](crate::Input::Deadline) is due.
+    pub fn tick(&mut self, now: Uptime) -> bool {
+        self.now = now;
+        if let Some(playing) = self.playing.filter(|playing| playing.until <= now) {
+            self.play(playing.feedback, playing.since);
+        }
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When to wake up next, if nothing happens before.
+    pub fn wake(&self) -> Option<Uptime> {
+        earliest(self.deadline, self.playing.map(|playing| playing.until))
+    }
+
+    fn play(&mut self, feedback: Feedback, since: Uptime) {
+        let step = feedback.at(since, self.now);
+        self.playing = step.map(|(_, until)| Playing { feedback, since, until });
+        self.indicator.show(step.map(|(step, _)| step));
+    }
+}
+
+impl<R: Radio, B: Bolt, I: Indicator> Actions for Board<R, B, I> {
+    fn push(&mut self, action: Action<'_>) {
+        match action {
+            Action::Advertise(advertising) => self.radio.advertise(advertising),
+            Action::Notify { link, value } => self.radio.notify(link, value),
+            Action::Close { link } => self.radio.close(link),
+            Action::Transmit { apdu } => self.radio.transmit(apdu),
+            Action::NfcRelease => self.radio.release_nfc(),
+            Action::Bolt(command) => self.bolt.start(command),
+            Action::Feedback(feedback) => self.play(feedback, self.now),
+            Action::Deadline(deadline) => self.deadline = deadline,
+            Action::Event(_) => {}
+        }
+    }
 }
 
 /// A movement of the bolt.
@@ -68,4 +161,63 @@ pub enum DoorEvent {
     Opened,
     /// It is closed.
     Closed,
+}
+
+#[cfg(test)]
+mod tests {
+    use std::vec::Vec;
+
+    use super::*;
+    use crate::feedback::{Light, Signal};
+
+    #[derive(Default)]
+    struct Hardware {
+        notified: usize,
+        bolts: Vec<BoltCommand>,
+        shown: Vec<Option<Light>>,
+    }
+
+    #[derive(Default)]
+    struct Part(Hardware);
+
+    impl Radio for Part {
+        fn advertise(&mut self, _: &Advertising) {}
+
+        fn notify(&mut self, _: LinkId, _: &[u8]) {
+            self.0.notified += 1;
+        }
+
+        fn close(&mut self, _: LinkId) {}
+    }
+
+    impl Bolt for Part {
+        fn start(&mut self, command: BoltCommand) {
+            self.0.bolts.push(command);
+        }
+    }
+
+    impl Indicator for Part {
+        fn show(&mut self, step: Option<Step>) {
+            self.0.shown.push(step.map(|step| step.light));
+        }
+    }
+
+    #[test]
+    fn a_board_plays_signals_step_by_step_and_sleeps_in_between() {
+        let mut board = Board::new(Part::default(), Part::default(), Part::default(), Uptime(0));
+        board.push(Action::Notify { link: LinkId(1), value: &[1] });
+        board.push(Action::Bolt(BoltCommand::HoldOpen));
+        board.push(Action::Deadline(Some(Uptime(60_000))));
+        board.push(Action::Feedback(Feedback { signal: Signal::Refused, sound: true }));
+        assert_eq!((board.radio.0.notified, board.bolt.0.bolts.len()), (1, 1));
+        let mut wakes = 0;
+        while let Some(at) = board.wake().filter(|at| at.0 < 60_000) {
+            assert!(!board.tick(at));
+            wakes += 1;
+        }
+        assert_eq!(wakes, Signal::Refused.steps().len());
+        assert_eq!(board.indicator.0.shown.len(), wakes + 1);
+        assert_eq!(board.indicator.0.shown.last(), Some(&None), "dark at the end");
+        assert!(board.tick(Uptime(60_000)));
+    }
 }

@@ -26,6 +26,7 @@ mod policy;
 mod reader;
 pub mod repeat;
 mod revocation;
+mod schedule;
 pub mod store;
 mod uptime;
 mod uses;

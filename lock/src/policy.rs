@@ -1,7 +1,7 @@
 //! Allow or refuse, with the reason: a pure function of what a key claims and of the lock's situation.
 
 use keybutton_protocol::{
-    document::{AccessData, DocumentError, access::ElementError, iteration::IterationError, schedule::RuleRefusal},
+    document::{AccessData, DocumentError, access::ElementError, iteration::IterationError},
     ids::{GroupId, Intent, Interface, UnixTime},
     verdict::Reason,
 };
@@ -9,10 +9,8 @@ use keybutton_protocol::{
 use crate::{
     config::{DocumentRules, IntentPolicy, Policy},
     reader::Lockdown,
+    schedule::{TIME_TOKEN_HELPS, check_rules, check_time},
 };
-
-/// The detail of a repeated verdict, of [`Reason::ClockUnknown`] where a time token helps, and of an unknown issuer.
-const DETAIL_1: u8 = 1;
 
 /// What the lock decided.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -137,7 +135,7 @@ pub(crate) fn decide(claim: &Claim<'_>, situation: &Situation<'_>) -> Judgement 
 /// The reason and detail for a document that did not verify.
 pub(crate) fn of_document_error(error: DocumentError) -> Judgement {
     let (reason, detail) = match error {
-        DocumentError::UnknownIssuer => (Reason::NotTrusted, DETAIL_1),
+        DocumentError::UnknownIssuer => (Reason::NotTrusted, 1),
         DocumentError::Signature => (Reason::NotTrusted, 2),
         DocumentError::DeviceKey => (Reason::NotTrusted, 3),
         DocumentError::Malformed(_) | DocumentError::Mso(_) => (Reason::BadData, 0),
@@ -146,7 +144,7 @@ pub(crate) fn of_document_error(error: DocumentError) -> Judgement {
         DocumentError::DeviceKeyPresence => (Reason::BadData, 5),
         DocumentError::NotYetValid => (Reason::NotYetValid, 0),
         DocumentError::Expired => (Reason::Expired, 0),
-        DocumentError::ClockUnknown => (Reason::ClockUnknown, DETAIL_1),
+        DocumentError::ClockUnknown => (Reason::ClockUnknown, TIME_TOKEN_HELPS),
         DocumentError::Iteration(error) => return of_iteration_error(error),
         DocumentError::Element(error) => return of_element_error(error),
     };
@@ -167,36 +165,6 @@ pub(crate) fn of_element_error(error: ElementError) -> Judgement {
         ElementError::Malformed(_) | ElementError::Version | ElementError::UnknownExtension | ElementError::TooMany => {
             Judgement::new(Reason::BadData)
         }
-    }
-}
-
-fn check_time(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
-    // What an issuer has signed has certainly come: a clock that is a little behind must not refuse a fresh key.
-    match situation.now.map(|now| now.max(claim.signed)) {
-        Some(now) if now > claim.valid_until => Some(Judgement::new(Reason::Expired)),
-        Some(now) if now < claim.valid_from => Some(Judgement::new(Reason::NotYetValid)),
-        Some(_) => None,
-        None if situation.not_before > claim.valid_until => Some(Judgement::new(Reason::Expired)),
-        None if claim.time_required => Some(Judgement::with(Reason::ClockUnknown, DETAIL_1)),
-        None => None,
-    }
-}
-
-fn check_rules(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
-    if claim.access.reader_rules {
-        return Some(Judgement::new(Reason::NoPermission));
-    }
-    let rules = &claim.access.rules;
-    if rules.rules.is_empty() && !situation.documents.require_rules {
-        return None;
-    }
-    let now = situation.now.map(|now| now.max(claim.signed));
-    let intent = situation.intent?;
-    match rules.decide(intent, now, situation.policy.utc_offset_s) {
-        Ok(()) => None,
-        Err(RuleRefusal::NoPermission) => Some(Judgement::new(Reason::NoPermission)),
-        Err(RuleRefusal::OutsideSchedule) => Some(Judgement::new(Reason::OutsideSchedule)),
-        Err(RuleRefusal::ClockUnknown) => Some(Judgement::with(Reason::ClockUnknown, DETAIL_1)),
     }
 }
 

@@ -14,7 +14,8 @@ use crate::{config::LockConfig, uptime::Uptime};
 #[derive(Debug, Default)]
 pub(crate) struct Beacon {
     tag: Option<Tag>,
-    sent: Option<Advertising>,
+    /// What is advertised, and the flags in it.
+    sent: Option<(Advertising, AdvertFlags)>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -43,6 +44,9 @@ impl Beacon {
             Some(tag) => tag,
             None => *self.tag.insert(Tag::fresh(crypto, now)?),
         };
+        if self.sent.is_some_and(|(sent, told)| sent.address == tag.address && told == flags) {
+            return Ok(None);
+        }
         let [r0, r1, r2, ..] = tag.random;
         let data = match config {
             Some(config) => ServiceData::make(crypto, &config.group_resolving_key, [r0, r1, r2], config.number, flags),
@@ -53,10 +57,8 @@ impl Beacon {
             scan_response: scan_response(&data),
             address: tag.address,
         };
-        if self.sent == Some(next) {
-            return Ok(None);
-        }
-        Ok(Some(self.sent.insert(next)))
+        let (advertising, _) = self.sent.insert((next, flags));
+        Ok(Some(advertising))
     }
 }
 

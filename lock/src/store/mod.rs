@@ -133,3 +133,6 @@ pub enum StoreError {
     #[error("a stored record is damaged: {0:?}")]
     Damaged(Record),
 }
+
+#[cfg(test)]
+mod tests;

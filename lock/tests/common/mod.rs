@@ -6,7 +6,7 @@ mod random;
 mod store;
 mod world;
 
-pub use phone::{Log, Phone, SignWith};
+pub use phone::{Log, Phone, SignWith, State};
 pub use random::{TestCrypto, crypto, signer};
 pub use store::TestStore;
 pub use world::{GROUP, Hook, LockOptions, NOW, SUB, World, access_data, rule, weekly};

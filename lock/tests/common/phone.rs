@@ -41,7 +41,7 @@ pub struct Phone {
     pub raw_response: Option<Vec<u8>>,
     pub user_authenticated: bool,
     pub now: UnixTime,
-    next_id: u8,
+    next_id: u64,
     seed: u64,
 }
 
@@ -118,8 +118,9 @@ impl Phone {
     /// A press that has not been seen before.
     pub fn press(&mut self, intent: Intent) -> PressInfo {
         self.next_id += 1;
-        let mut id = [self.next_id; 16];
+        let mut id = [0; 16];
         id[..8].copy_from_slice(&self.seed.to_be_bytes());
+        id[8..].copy_from_slice(&self.next_id.to_be_bytes());
         PressInfo::new(UnlockId(id), intent)
     }
 

@@ -47,6 +47,8 @@ pub struct LockOptions {
     pub set_time: bool,
     pub elements: Vec<ElementName>,
     pub second_issuer: bool,
+    /// Phones trust the reader key itself.
+    pub without_certificate: bool,
 }
 
 impl Default for LockOptions {
@@ -58,6 +60,7 @@ impl Default for LockOptions {
             set_time: true,
             elements: vec![ElementName::lock(42), ElementName::zone(1), ElementName::SITE],
             second_issuer: false,
+            without_certificate: false,
         }
     }
 }
@@ -177,7 +180,8 @@ impl World {
     }
 
     pub fn phone(&self, seed: u64) -> Phone {
-        let mut phone = Phone::new(seed, self.ca.public_key());
+        let anchor = self.reader.config().unwrap().anchor;
+        let mut phone = Phone::new(seed, anchor);
         phone.now = self.unix();
         phone
     }
@@ -429,8 +433,8 @@ fn start(
         sub: SUB,
         number: LockNumber(42),
         group_resolving_key: GroupResolvingKey::new([9; 16]),
-        anchor: signer(20).public_key(),
-        certificate: Some(Buf::from_slice(&certificate[..len]).unwrap()),
+        anchor: if options.without_certificate { signer_key.public_key() } else { signer(20).public_key() },
+        certificate: (!options.without_certificate).then(|| Buf::from_slice(&certificate[..len]).unwrap()),
         issuers: List::from_slice(&issuers).unwrap(),
         elements: List::from_slice(&options.elements).unwrap(),
         audit_key: Some(audit_key),
