@@ -11,6 +11,7 @@ mod input;
 mod link;
 mod memory;
 mod nfc;
+mod revoke;
 mod session;
 mod start;
 mod sync;
