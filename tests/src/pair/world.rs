@@ -46,6 +46,8 @@ pub struct Conditions {
     pub cut_at_message: Option<usize>,
     /// No link comes up again after the cut.
     pub cut_for_good: bool,
+    /// So many links come up, and no more.
+    pub links_at_most: Option<u16>,
     /// How long the bolt takes, microseconds.
     pub bolt_us: u64,
 }
@@ -59,6 +61,7 @@ impl Default for Conditions {
             cut_at_value: None,
             cut_at_message: None,
             cut_for_good: false,
+            links_at_most: None,
             bolt_us: 150_000,
         }
     }
@@ -390,7 +393,8 @@ impl World {
         let lock =
             (0..self.locks.len()).find(|lock| peripheral(*lock) == *to).expect("phones connect to what they hear");
         let at = self.now + 2 * self.conditions.latency_us + INTERVAL_US;
-        if self.cut_done && self.conditions.cut_for_good {
+        let too_many = self.conditions.links_at_most.is_some_and(|most| self.next_link > most);
+        if too_many || (self.cut_done && self.conditions.cut_for_good) {
             let gone = PhoneInput::Disconnected(to.clone(), RadioError::ConnectFailed);
             return self.later(at, What::PhoneGets(phone, gone));
         }
