@@ -417,10 +417,7 @@ pub struct LockProvision {
 
 impl fmt::Debug for LockProvision {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("LockProvision")
-            .field("door", &self.door)
-            .field("number", &self.number)
-            .finish_non_exhaustive()
+        f.debug_struct("LockProvision").field("door", &self.door).field("number", &self.number).finish_non_exhaustive()
     }
 }
 

@@ -14,13 +14,13 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
-#[cfg(feature = "api")]
-pub mod api;
 pub mod a5;
 pub mod advert;
 pub mod apdu;
-pub mod buf;
+#[cfg(feature = "api")]
+pub mod api;
 pub mod audit;
+pub mod buf;
 pub mod cbor;
 pub mod certificate;
 pub mod channel;
@@ -30,9 +30,9 @@ pub mod document;
 pub mod exchange;
 pub mod frame;
 pub mod ids;
+pub mod initiator;
 #[cfg(feature = "issue")]
 pub mod issue;
-pub mod initiator;
 pub mod keys;
 pub mod message;
 pub mod profile;

@@ -1,4 +1,5 @@
 //! COSE_Sign1 against the examples of the COSE working group.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use keybutton_protocol::{
     cbor::CborError,

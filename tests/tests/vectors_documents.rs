@@ -1,5 +1,6 @@
 //! Documents, tokens, certificate and audit of the worked transactions: issued byte for byte, verified by both back
 //! ends, read back.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use keybutton_protocol::{
     audit::{Checkpoint, Head, Record, RecordType, genesis, record_hash, verify_chain},

@@ -1,5 +1,6 @@
 //! What still holds of google/aliro's vectors, which are those of an older draft: ECDH to Kdh, the AUTH0 command, and
 //! the reader's signature over the authentication data. The schedules behind Kdh have changed since.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use keybutton_protocol::{
     apdu::{Command, Ins},

@@ -1,6 +1,7 @@
 //! Both crypto back ends against Project Wycheproof's vectors.
 //!
 //! `valid` has to pass, `invalid` has to fail; `acceptable` does not occur in the groups used here and is refused.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use keybutton_protocol::{
     crypto::{Crypto, ring::Ring, rustcrypto::RustCrypto},
