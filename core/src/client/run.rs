@@ -28,7 +28,7 @@ use crate::{
     outcome::{Cause, Outcome, PressMetrics, PressOutcome},
     pending::{Pending, guarded},
     press::{Command, PressOptions},
-    radio::RadioState,
+    radio::{PeripheralId, RadioState},
     unlock::{Env, Input, Machine, Moment, Now, UnlockOptions},
 };
 
@@ -77,6 +77,8 @@ pub(super) struct Runner {
     /// What the machine sees instead of the next member's keys after a sign-out.
     nobody: (Keyring, Discovery),
     radio: RadioState,
+    /// The link that the radio has not reported the end of.
+    link: Option<PeripheralId>,
     started: Now,
     scan_again: Option<Instant>,
     asked: bool,
@@ -104,6 +106,7 @@ impl Runner {
             ends,
             nobody: (Keyring::new(), Discovery::new()),
             radio: RadioState::Absent,
+            link: None,
             started: inner.now(),
             scan_again: None,
             asked: course.repeats,
@@ -145,6 +148,21 @@ impl Runner {
                 }
             }
         }
+        // The next press may want the same lock, and no radio connects where it is still disconnecting.
+        let _ = tokio::time::timeout(FORMER_LINK, self.link_gone()).await;
+    }
+
+    async fn link_gone(&mut self) {
+        while self.link.is_some() {
+            let event = self.ear.next().await;
+            self.note_link(&event);
+        }
+    }
+
+    fn note_link(&mut self, event: &RadioEvent) {
+        if let RadioEvent::Link(LinkEvent::Disconnected(peripheral, _)) = event {
+            self.link.take_if(|link| link == peripheral);
+        }
     }
 
     /// Has a press that only lingers give the radio up. The time this takes counts against the deadline.
@@ -156,6 +174,8 @@ impl Runner {
             let _ = tokio::time::timeout(FORMER_LINK, former.over.done()).await;
             let waited = Duration::from_micros(self.inner.now().moment.since(self.started.moment));
             self.machine = Machine::new(self.course.id, unlock_options(&self.course, waited));
+            // What was heard until now was about the former link.
+            self.ear = self.inner.hub.listen();
         }
         self.radio = self.inner.hub.radio().state();
     }
@@ -182,6 +202,7 @@ impl Runner {
     }
 
     fn heard(&mut self, event: RadioEvent) {
+        self.note_link(&event);
         let input = match event {
             RadioEvent::Heard(advertisement) => Input::Heard(advertisement),
             RadioEvent::Link(LinkEvent::Connected(peripheral, mtu)) => Input::Connected(peripheral, mtu),

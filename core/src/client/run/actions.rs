@@ -88,11 +88,12 @@ impl Runner {
         }
     }
 
-    fn connect(&self, peripheral: PeripheralId) {
+    fn connect(&mut self, peripheral: PeripheralId) {
         let mut result = Err(RadioError::ConnectFailed);
         guarded(|| result = self.inner.hub.radio().connect(&peripheral, self.inner.hub.events()));
-        if let Err(error) = result {
-            self.answer(Input::Disconnected(peripheral, error));
+        match result {
+            Ok(()) => self.link = Some(peripheral),
+            Err(error) => self.answer(Input::Disconnected(peripheral, error)),
         }
     }
 

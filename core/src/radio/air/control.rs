@@ -23,7 +23,7 @@ impl AirControl {
         Ok(Self { stream: Mutex::new(stream) })
     }
 
-    /// Sets every knob of a participant, for its present and its later links.
+    /// Sets every knob of a participant, for its present and its later links; a cut is for later ones only.
     pub async fn set_knobs(&self, name: &str, knobs: Knobs) -> Result<(), AirError> {
         self.done(ControlRequest::SetKnobs { name: name.to_owned(), knobs: Box::new(knobs) }).await
     }

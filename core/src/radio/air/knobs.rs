@@ -94,7 +94,7 @@ impl Knobs {
     }
 }
 
-/// Cuts a link once a number of values went through.
+/// Cuts a link once a number of values went through. Links that are there already are left alone.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
 pub struct Cut {
     /// Which way the values are counted.

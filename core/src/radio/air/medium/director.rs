@@ -10,9 +10,11 @@ impl Medium {
     pub(super) fn control(&mut self, request: ControlRequest, out: &mut Outbox) -> ControlReply {
         match request {
             ControlRequest::SetKnobs { name, knobs } => self.with_part(name, out, |medium, id, out| {
+                let last_link = medium.last_link;
                 if let Some(part) = medium.parts.get_mut(&id) {
                     part.who.knobs = knobs.clamped();
                     part.cuts_done = 0;
+                    part.cut_after_link = last_link;
                 }
                 medium.refresh_links(out);
             }),

@@ -248,8 +248,9 @@ impl Medium {
         let due = [link.phone, link.lock].into_iter().find_map(|end| {
             let part = self.parts.get(&end)?;
             let cut = part.who.knobs.cut?;
-            let applies =
-                link.moved[cut.direction.index()] >= cut.after && cut.links.is_none_or(|links| part.cuts_done < links);
+            let applies = id > part.cut_after_link
+                && link.moved[cut.direction.index()] >= cut.after
+                && cut.links.is_none_or(|links| part.cuts_done < links);
             applies.then_some((end, cut.manner))
         });
         if let Some((end, manner)) = due {

@@ -57,6 +57,8 @@ struct Part {
     advertising: Option<Payload>,
     advertising_timer: Option<TimerKey>,
     cuts_done: u32,
+    /// Links up to this one were there before the cut was asked for, and are left alone.
+    cut_after_link: u32,
 }
 
 /// A phone's wish to connect to an address.
@@ -99,6 +101,7 @@ impl Medium {
                 advertising: None,
                 advertising_timer: None,
                 cuts_done: 0,
+                cut_after_link: 0,
             },
         );
         Some(id)

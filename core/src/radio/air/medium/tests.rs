@@ -282,6 +282,28 @@ fn a_cut_lets_exactly_so_many_values_through() {
 }
 
 #[test]
+fn a_cut_asked_for_later_leaves_the_links_of_now_alone() {
+    let mut scene = Scene::new(Knobs::default());
+    let link = scene.connect();
+    scene.phone_says(link, 1);
+    scene.run(milliseconds(100));
+    let cut = Cut { direction: Direction::ToLock, after: 1, manner: Manner::Drop, links: Some(1) };
+    let knobs = Box::new(Knobs { cut: Some(cut), ..Knobs::default() });
+    scene.direct(ControlRequest::SetKnobs { name: "phone".into(), knobs });
+    scene.phone_says(link, 2);
+    scene.run(milliseconds(100));
+    assert_eq!(scene.values(scene.lock).len(), 2);
+    assert_eq!(scene.closed(scene.phone), None);
+    scene.say(scene.phone, ToBroker::Close { link });
+    scene.run(milliseconds(100));
+    scene.heard.clear();
+    let link = scene.connect();
+    scene.phone_says(link, 3);
+    scene.run(milliseconds(100));
+    assert!(scene.closed(scene.phone).is_some());
+}
+
+#[test]
 fn a_silent_cut_shows_only_at_the_supervision_time_out() {
     let cut = Cut { direction: Direction::ToPhone, after: 1, manner: Manner::Silent, links: None };
     let mut scene = Scene::new(Knobs { cut: Some(cut), ..Knobs::default() });
