@@ -82,7 +82,7 @@ impl Service {
             sub_id: lock.sub_id.0.into(),
             number: lock.number,
             group_resolving_key: resolving_key.as_slice().into(),
-            certificate: self.certificate(ca, group, lock.sub_id, lock.number, &lock.reader_key)?.into(),
+            certificate: self.certificate(ca, lock.sub_id, &lock.reader_key)?.into(),
             ca_key: ca.public_key.0.into(),
             issuers: issuers(site).map(lock_issuer).collect(),
             elements: lock_elements(lock.number),

@@ -123,11 +123,11 @@ impl Service {
         let device = member.devices.remove(at);
         let mut unit = vec![Change::RevokeDevice(device.id.clone(), now)];
         // The oldest of those that remain takes over.
-        if device.primary {
-            if let Some(heir) = member.devices.first_mut() {
-                heir.primary = true;
-                unit.push(Change::PutDevice(heir.clone()));
-            }
+        if device.primary
+            && let Some(heir) = member.devices.first_mut()
+        {
+            heir.primary = true;
+            unit.push(Change::PutDevice(heir.clone()));
         }
         let event = revoked_event(org, &member, &device, actor, now);
         let mut draft = Draft::member(org, vec![member], Scope::Drafted);

@@ -20,6 +20,7 @@ use super::{
     MemberCall, OrgView, Service,
     calls::Hold,
     sign::{REVOCATION_VALIDITY_S, resolving_key_label},
+    view::Holder,
 };
 use crate::{
     access::{self, DeviceFacts, schedule::local_date},
@@ -146,8 +147,9 @@ impl Service {
         let Some(issuer) = site.issuer() else { return Ok(None) };
         let access_id = keep.map_or_else(random::bytes, Ok)?;
         let mut room = MAX_ELEMENTS;
+        let holder = Holder { app: &call.app, member, device };
         let (plan, document) = loop {
-            let plan = call.org.plan(&call.app, member, device, site, keep, call.now, room);
+            let plan = call.org.plan(&holder, site, keep, call.now, room);
             let Some(plan) = plan else { return Ok(None) };
             let group = site.site.group_id;
             match self.sign_access(issuer, device, group, &plan, access_id, call.now)? {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use keybutton_protocol::{
-    certificate::{self, COMPRESSED_MAX, CertificateRequest, display_name, group_name},
+    certificate::{self, COMPRESSED_MAX, CertificateRequest, display_name},
     crypto::ring::Ring,
     document::{
         AccessData, Interfaces, Restrictions, RevocationEntry,
@@ -130,10 +130,10 @@ impl Service {
 
     /// A site's time token; one is signed for each second in which somebody asks.
     pub(crate) fn time_token(&self, key: &SigningKey, site: &Site, now: u32) -> Answer<Arc<Vec<u8>>> {
-        if let Some((time, token)) = self.inner.time_tokens.get(&site.id) {
-            if time == now {
-                return Ok(token);
-            }
+        if let Some((time, token)) = self.inner.time_tokens.get(&site.id)
+            && time == now
+        {
+            return Ok(token);
         }
         let token = TimeToken {
             group: site.group_id,
@@ -151,26 +151,16 @@ impl Service {
     }
 
     /// Has a site's CA sign a lock's reader certificate.
-    pub(crate) fn certificate(
-        &self,
-        ca: &SigningKey,
-        group: GroupId,
-        sub: SubId,
-        number: u16,
-        reader_key: &PublicKey,
-    ) -> Answer<Vec<u8>> {
+    ///
+    /// It travels in every opening, so all but the lock's name has the value that the compressed form leaves out.
+    pub(crate) fn certificate(&self, ca: &SigningKey, sub: SubId, reader_key: &PublicKey) -> Answer<Vec<u8>> {
         let mut signer = self.signer(ca)?;
-        let serial = number.to_be_bytes();
-        let serial = if serial[0] == 0 { &serial[1..] } else { &serial[..] };
-        let (issuer, subject) = (group_name(&group), display_name(&sub.0));
-        let text = |name: &'_ [u8; 8]| String::from_utf8_lossy(name).into_owned();
+        let subject = display_name(&sub.0);
         let request = CertificateRequest {
-            serial,
-            issuer: &text(&issuer),
-            subject: &text(&subject),
+            subject: &String::from_utf8_lossy(&subject),
             not_before: CERTIFICATE_VALIDITY.0,
             not_after: CERTIFICATE_VALIDITY.1,
-            key: reader_key,
+            ..CertificateRequest::shortest(reader_key)
         };
         let mut out = [0; COMPRESSED_MAX];
         let len = certificate::issue(&mut signer, &request, &mut out).map_err(failed)?;

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 use keybutton_protocol::api::{AccessGroupId, AppId, DoorId, SiteId, UnlockMethod};
 
 use crate::{
-    access::{DoorFacts, Grant, Standing},
+    access::{DeviceFacts, DoorFacts, Grant, Standing},
     issue::{self, PlanDoor, SitePlan, rights::KeyRights},
     store::{
         AccessGroup, AccessKey, App, Device, Door, Integration, KeyState, Lock, MemberRecord, MemberState,
@@ -22,6 +22,14 @@ pub(crate) struct OrgView {
     groups: HashMap<AccessGroupId, usize>,
     /// Doors with a lock, by site.
     claimed: HashMap<SiteId, Vec<(usize, usize)>>,
+}
+
+/// Whose key it is, and through which app.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Holder<'a> {
+    pub(crate) app: &'a AppId,
+    pub(crate) member: &'a MemberRecord,
+    pub(crate) device: &'a Device,
 }
 
 impl OrgView {
@@ -116,15 +124,14 @@ impl OrgView {
     /// Plans the key of a device at a site. `keep` is the access identifier it goes on with.
     pub(crate) fn plan(
         &self,
-        app: &AppId,
-        member: &MemberRecord,
-        device: &Device,
+        holder: &Holder<'_>,
         site: &SiteState,
         keep: Option<[u8; 8]>,
         now: u32,
         max_elements: usize,
     ) -> Option<SitePlan> {
-        let standing = self.standing(app, member);
+        let member = holder.member;
+        let standing = self.standing(holder.app, member);
         let mut locks = 0;
         let mut doors = Vec::new();
         for (door, lock) in self.claimed(site) {
@@ -145,7 +152,7 @@ impl OrgView {
                 uses_elsewhere: u16::try_from(uses_elsewhere).unwrap_or(u16::MAX),
             });
         }
-        let device = crate::access::DeviceFacts { primary: device.primary };
+        let device = DeviceFacts { primary: holder.device.primary };
         issue::plan(&doors, locks, device, self.zone(&site.site.id), site.site.key_hours, now, max_elements)
     }
 
@@ -153,7 +160,8 @@ impl OrgView {
     pub(crate) fn rights_of(&self, key: &AccessKey, member: &MemberRecord, now: u32) -> KeyRights {
         let device = member.devices.iter().find(|device| device.id == key.device);
         let plan = device.zip(self.site(&key.site)).and_then(|(device, site)| {
-            self.plan(&key.app, member, device, site, Some(key.access_id), now, issue::MAX_ELEMENTS)
+            let holder = Holder { app: &key.app, member, device };
+            self.plan(&holder, site, Some(key.access_id), now, issue::MAX_ELEMENTS)
         });
         plan.map(|plan| plan.rights).unwrap_or_default()
     }

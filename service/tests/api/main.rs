@@ -1,4 +1,5 @@
 //! The access service over real HTTP: every test starts one on a port of its own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "helpers of tests fail as tests do")]
 
 mod audit;
 mod binary;
