@@ -1,4 +1,4 @@
-//! Must-fail cases 50 and 51 of `docs/PROTOCOL.md` section 24: whoever was here before is let in without a signature only
+//! Must-fail cases of `docs/PROTOCOL.md` section 24: whoever was here before is let in without a signature only
 //! while nothing has changed.
 #![allow(clippy::unwrap_used)]
 

@@ -1,6 +1,6 @@
-//! Must-fail cases 1 to 18 of `docs/PROTOCOL.md` section 24: locks that lie to a phone, and others that would like to
+//! Must-fail cases of `docs/PROTOCOL.md` section 24: locks that lie to a phone, and others that would like to
 //! know whose phone it is. Each over Bluetooth and by tap where both can be.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::sync::Arc;
 
@@ -12,9 +12,9 @@ use keybutton::{
 };
 use keybutton_protocol::{
     apdu::Ins,
-    crypto::{Crypto, Signer},
+    crypto::Crypto,
     document::DeviceResponse,
-    ids::{Intent, Interface, PublicKey, Signature, TransactionId, UnixTime, UnlockId},
+    ids::{Intent, Interface, PublicKey, Signature, TransactionId},
     keys::{AuthenticationData, Usage},
     profile::AID_EXPEDITED,
     verdict::Reason,
@@ -22,111 +22,12 @@ use keybutton_protocol::{
 use keybutton_tests::pair::{
     dialog::Dialog,
     keys::{public, signer},
+    meeting::{BOTH, CONDITIONS, Meeting, NOT_SATISFIED, OK, PRESS, WRONG_DATA},
     phone::TestPhone,
-    raw_lock::{Identity, RawLock, command, verdict},
-    site::{Member, NOW, Site, issue_certificate, subject},
+    raw_lock::{RawLock, command, verdict},
+    site::{Member, Site},
     tlv::{find, tlv},
 };
-
-const PRESS: UnlockId = UnlockId([0xA1; 16]);
-const NOT_SATISFIED: &[u8] = &[0x69, 0x82];
-const CONDITIONS: &[u8] = &[0x69, 0x85];
-const WRONG_DATA: &[u8] = &[0x6A, 0x80];
-const OK: &[u8] = &[0x90, 0x00];
-
-/// A phone that has met a lock, by one interface, and the lock that leads it.
-struct Meeting {
-    dialog: Dialog,
-    lock: RawLock,
-    interface: Interface,
-    a5: Vec<u8>,
-}
-
-impl Meeting {
-    fn new(interface: Interface) -> Self {
-        Self::with(interface, Dialog::new())
-    }
-
-    fn with(interface: Interface, mut dialog: Dialog) -> Self {
-        let lock = RawLock::new(&dialog.site, 7, 900);
-        let a5 = match interface {
-            Interface::Ble => dialog.meet(PRESS),
-            Interface::Nfc => {
-                let fci = dialog.tap(PRESS, &command(Ins::Select, AID_EXPEDITED));
-                let fci = find(&fci[..fci.len() - 2], 0x6F).unwrap();
-                tlv(0xA5, &find(&fci, 0xA5).unwrap())
-            }
-        };
-        Self { dialog, lock, interface, a5 }
-    }
-
-    fn send(&mut self, command: &[u8]) -> Vec<u8> {
-        match self.interface {
-            Interface::Ble => self.dialog.command(command).expect("every command is answered"),
-            Interface::Nfc => self.dialog.apdu(command),
-        }
-    }
-
-    fn auth0(&mut self) -> Vec<u8> {
-        let command = self.lock.auth0(self.interface, &self.a5);
-        let response = self.send(&command);
-        if response.ends_with(OK) {
-            self.lock.auth0_answer(&response);
-        }
-        response
-    }
-
-    fn auth1(&mut self) -> Vec<u8> {
-        let command = self.lock.auth1();
-        self.send(&command)
-    }
-
-    fn authenticate(&mut self) -> Identity {
-        assert!(self.auth0().ends_with(OK));
-        let response = self.auth1();
-        self.lock.auth1_answer(&response)
-    }
-
-    fn exchange(&mut self, plaintext: &[u8]) -> Vec<u8> {
-        let command = self.lock.exchange(plaintext);
-        self.send(&command)
-    }
-
-    /// Asserts that nothing that names the phone has left it: it has not even signed.
-    #[track_caller]
-    fn assert_unknown(&self, responses: &[&[u8]]) {
-        assert_eq!(self.dialog.phone.signatures, 0, "the device key has signed");
-        let key = self.dialog.phone.public_key();
-        for response in responses {
-            assert!(!response.windows(32).any(|window| window == key.x()), "the device key leaves the phone");
-        }
-    }
-
-    /// Asserts how the press ends: refused with this code, and the link closed.
-    #[track_caller]
-    fn assert_refused(&mut self, code: ErrorCode) {
-        if self.interface == Interface::Ble {
-            assert!(self.dialog.closed, "the session is over");
-        }
-        self.dialog.to_end();
-        assert_eq!(self.dialog.phone.refusal(), code);
-    }
-
-    /// Asserts that the session is over: whatever comes next is refused.
-    #[track_caller]
-    fn assert_over(&mut self) {
-        match self.interface {
-            Interface::Ble => assert!(self.dialog.closed, "the link stays up: {:#?}", self.dialog.phone.log),
-            Interface::Nfc => {
-                let next = self.lock.auth0(self.interface, &self.a5);
-                assert_eq!(self.dialog.apdu(&next).len(), 2, "another command is served");
-            }
-        }
-        assert!(!self.dialog.phone.outcomes.iter().any(|press| matches!(press.outcome, Outcome::Opened(_))));
-    }
-}
-
-const BOTH: [Interface; 2] = [Interface::Ble, Interface::Nfc];
 
 #[test]
 fn an_honest_lock_opens() {
@@ -219,156 +120,6 @@ fn p_lock_sig_wrong_usage() {
             meeting.assert_unknown(&[&auth0, &auth1]);
             meeting.assert_refused(ErrorCode::LockNotRecognised);
         }
-    }
-}
-
-/// Presents a certificate by LOAD CERT, where the flag says so, else in AUTH1; returns what LOAD CERT and AUTH1 get.
-fn present(interface: Interface, load: bool, certificate: &[u8], key: &str) -> (Option<Vec<u8>>, Vec<u8>, Meeting) {
-    let mut meeting = Meeting::new(interface);
-    if key != "own" {
-        meeting.lock.signer = signer(key);
-    }
-    meeting.lock.certificate = (!load).then(|| certificate.to_vec());
-    meeting.auth0();
-    let loaded = load.then(|| meeting.send(&command(Ins::LoadCert, certificate)));
-    if loaded.as_ref().is_some_and(|response| response != OK) {
-        return (loaded, Vec::new(), meeting);
-    }
-    let response = meeting.auth1();
-    (loaded, response, meeting)
-}
-
-#[test]
-fn p_cert_other_ca() {
-    let site = Site::new("north");
-    let name = subject(&site.sub(7));
-    let foreign = issue_certificate(
-        &mut signer("another CA"),
-        &site.group,
-        &public("an impostor"),
-        &name,
-        UnixTime(NOW.0 + 1_000_000),
-    );
-    for interface in BOTH {
-        for load in [false, true] {
-            let (loaded, response, mut meeting) = present(interface, load, &foreign, "an impostor");
-            assert_eq!(loaded, load.then(|| OK.to_vec()), "LOAD CERT itself is answered 9000");
-            assert_eq!(response, NOT_SATISFIED);
-            meeting.assert_unknown(&[&response]);
-            meeting.assert_refused(ErrorCode::LockNotRecognised);
-        }
-    }
-    // No certificate at all: the anchor is a CA key, not the lock's.
-    let mut meeting = Meeting::new(Interface::Ble);
-    meeting.lock.certificate = None;
-    meeting.auth0();
-    assert_eq!(meeting.auth1(), NOT_SATISFIED);
-    meeting.assert_unknown(&[]);
-    // The right certificate by LOAD CERT is good.
-    let (loaded, response, meeting) = present(Interface::Nfc, true, &site.certificate(7), "own");
-    assert_eq!(loaded, Some(OK.to_vec()));
-    assert!(response.ends_with(OK));
-    assert_eq!(meeting.dialog.phone.signatures, 1);
-}
-
-/// Cuts the fields out of a compressed certificate.
-fn fields(certificate: &[u8]) -> Vec<Vec<u8>> {
-    let outer = find(certificate, 0x30).unwrap();
-    let inner = find(&outer, 0x30).unwrap();
-    keybutton_protocol::tlv::Tlvs::new(&inner).map(|field| field.unwrap().raw.to_vec()).collect()
-}
-
-/// Puts fields together to a compressed certificate.
-fn compressed(fields: &[Vec<u8>]) -> Vec<u8> {
-    let mut body = tlv(0x04, &[0x00, 0x00]);
-    body.extend(tlv(0x30, &fields.concat()));
-    tlv(0x30, &body)
-}
-
-#[test]
-fn p_cert_malformed() {
-    let certificate = Site::new("north").certificate(7);
-    let good = fields(&certificate);
-    assert_eq!(compressed(&good), certificate);
-    let at = |tag: u8| good.iter().position(|field| field[0] == tag).unwrap();
-    let changed = |change: &dyn Fn(&mut Vec<Vec<u8>>)| {
-        let mut fields = good.clone();
-        change(&mut fields);
-        compressed(&fields)
-    };
-    let mut trailing = certificate.clone();
-    trailing.push(0);
-    let mut other_profile = certificate.clone();
-    let profile = other_profile.windows(4).position(|window| window == [4, 2, 0, 0]).unwrap();
-    other_profile[profile + 3] = 1;
-    let malformed = [
-        changed(&|fields| fields.push(tlv(0x87, &[1]))),
-        changed(&|fields| fields.insert(0, tlv(0x9F, &[1]))),
-        changed(&|fields| drop(fields.remove(at(0x85)))),
-        changed(&|fields| drop(fields.remove(at(0x86)))),
-        changed(&|fields| fields.insert(0, tlv(0x80, &[1]))),
-        changed(&|fields| fields[at(0x81)] = tlv(0x81, b"issuer")),
-        changed(&|fields| fields[at(0x84)] = tlv(0x84, b"subject")),
-        changed(&|fields| fields.swap(at(0x84), at(0x85))),
-        changed(&|fields| fields.insert(at(0x85), fields[at(0x85)].clone())),
-        changed(&|fields| fields[at(0x85)] = tlv(0x85, &[0; 65])),
-        changed(&|fields| fields[at(0x84)] = tlv(0x84, &[b'x'; 33])),
-        changed(&|fields| fields.insert(0, tlv(0x80, &[0, 1]))),
-        changed(&|fields| fields.insert(0, tlv(0x80, &[2; 21]))),
-        trailing,
-        other_profile,
-        certificate[..certificate.len() - 1].to_vec(),
-        vec![0x30, 0x80],
-    ];
-    for (number, malformed) in malformed.iter().enumerate() {
-        for interface in BOTH {
-            let (loaded, _, mut meeting) = present(interface, true, malformed, "own");
-            let loaded = loaded.unwrap();
-            assert!(loaded != OK && loaded.len() == 2, "variant {number} is not 9000 at once: {loaded:02x?}");
-            meeting.assert_unknown(&[&loaded]);
-            meeting.assert_over();
-            let (_, response, mut meeting) = present(interface, false, malformed, "own");
-            assert_eq!(response.len(), 2, "variant {number} in AUTH1");
-            assert_ne!(response, OK);
-            meeting.assert_unknown(&[&response]);
-            meeting.assert_over();
-        }
-    }
-}
-
-#[test]
-fn p_cert_expired() {
-    let site = Site::new("north");
-    let until = |not_after: u32| {
-        let key = site.reader_key(7).public_key();
-        issue_certificate(&mut site.ca(), &site.group, &key, &subject(&site.sub(7)), UnixTime(not_after))
-    };
-    for interface in BOTH {
-        let (_, response, mut meeting) = present(interface, false, &until(NOW.0 - 2 * 86_400), "own");
-        assert_eq!(response, NOT_SATISFIED);
-        meeting.assert_unknown(&[&response]);
-        meeting.assert_refused(ErrorCode::LockNotRecognised);
-    }
-    // A day of slack for the phone's clock, and not more.
-    for (not_after, good) in [(NOW.0 - 86_000, true), (NOW.0 - 86_500, false)] {
-        let (_, response, _) = present(Interface::Ble, false, &until(not_after), "own");
-        assert_eq!(response.ends_with(OK), good);
-    }
-}
-
-#[test]
-fn p_cert_other_lock() {
-    // Lock 8 of the same site, with its own key and certificate, speaks for lock 7.
-    let site = Site::new("north");
-    for interface in BOTH {
-        let mut meeting = Meeting::new(interface);
-        meeting.lock.signer = site.reader_key(8);
-        meeting.lock.certificate = Some(site.certificate(8));
-        let auth0 = meeting.auth0();
-        let response = meeting.auth1();
-        assert_eq!(response, NOT_SATISFIED);
-        meeting.assert_unknown(&[&auth0, &response]);
-        meeting.assert_refused(ErrorCode::LockNotRecognised);
     }
 }
 

@@ -1,4 +1,4 @@
-//! Must-fail case 64 of `docs/PROTOCOL.md` section 24: the power goes at any write.
+//! Must-fail cases of `docs/PROTOCOL.md` section 24: the power goes at any write.
 #![allow(clippy::unwrap_used)]
 
 use std::{collections::BTreeMap, time::Duration};

@@ -1,5 +1,5 @@
-//! Must-fail cases 52 to 56 of `docs/PROTOCOL.md` section 24: who tells a lock the time, and what of its audit has arrived.
-#![allow(clippy::unwrap_used)]
+//! Must-fail cases of `docs/PROTOCOL.md` section 24: who tells a lock the time, and what of its audit has arrived.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::time::Duration;
 

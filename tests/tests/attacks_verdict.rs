@@ -1,4 +1,4 @@
-//! Must-fail cases 65 to 67 of `docs/PROTOCOL.md` section 24, and the phone's half of 57, 58 and 62: nothing but the lock's
+//! Must-fail cases of `docs/PROTOCOL.md` section 24, and the phone's half of framing and chaining: nothing but the lock's
 //! own sealed verdict is shown as opened.
 #![allow(clippy::unwrap_used)]
 

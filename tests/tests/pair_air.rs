@@ -77,7 +77,11 @@ fn slow_air_is_within_the_timers() {
         let (mut world, site) = pair();
         world.conditions.latency_us = latency;
         world.open(0, id(1), door(&site, 7));
-        assert!(matches!(world.phones[0].outcome(), Outcome::Opened(_)), "latency {latency}: {:?}", world.phones[0].log);
+        assert!(
+            matches!(world.phones[0].outcome(), Outcome::Opened(_)),
+            "latency {latency}: {:?}",
+            world.phones[0].log
+        );
     }
 }
 

@@ -10,6 +10,7 @@ use keybutton_protocol::{
     ids::{Intent, UnlockId},
 };
 use keybutton_tests::pair::{
+    air::Direction,
     bench::{Bench, tap},
     document::device_response,
     keys::crypto,
@@ -17,7 +18,7 @@ use keybutton_tests::pair::{
     phone::TestPhone,
     site::{Member, Site},
     talk::BleLink,
-    world::{Direction, World},
+    world::World,
 };
 
 /// The certificate of the worked example: no names, no dates.

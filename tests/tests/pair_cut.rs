@@ -5,10 +5,11 @@ use keybutton::{outcome::Outcome, unlock::UnlockOptions};
 use keybutton_lock::config::FastPolicy;
 use keybutton_protocol::ids::UnlockId;
 use keybutton_tests::pair::{
+    air::Direction,
     lock::TestLock,
     phone::TestPhone,
     site::{Member, Site},
-    world::{Direction, World},
+    world::World,
 };
 
 const PRESS: UnlockId = UnlockId([0xC7; 16]);

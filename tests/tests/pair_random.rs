@@ -16,6 +16,7 @@ use keybutton_protocol::{
     message::{self, Kind},
 };
 use keybutton_tests::pair::{
+    air::Direction,
     bench::{Bench, assert_chain},
     dialog::Dialog,
     lock::{Did, TestLock},
@@ -24,7 +25,7 @@ use keybutton_tests::pair::{
     site::{Member, Site},
     talk::BleLink,
     tlv::find,
-    world::{Direction, World},
+    world::World,
 };
 use proptest::{collection::vec, prelude::*};
 
@@ -88,7 +89,11 @@ fn essence(direction: Direction, message: &[u8]) -> Option<Vec<Vec<u8>>> {
             let (data, status) = payload.split_last_chunk::<2>()?;
             // An answer to AUTH0 is in clear, everything after it is sealed as a whole.
             match find(data, 0x86).filter(|key| key.len() == 65) {
-                Some(key) => Some(vec![key, find(data, 0x9D).unwrap_or_default(), status.to_vec()]),
+                // A cryptogram that does not fit is one of a stranger: the lock goes on by AUTH1.
+                Some(key) => {
+                    let cryptogram = find(data, 0x9D).map(|sealed| vec![0; sealed.len()]);
+                    Some(vec![key, cryptogram.unwrap_or_default(), status.to_vec()])
+                }
                 None => Some(vec![payload.to_vec()]),
             }
         }

@@ -26,6 +26,9 @@ use super::{
 /// Changes a response before it is sent; gets the command's INS.
 pub type Tamper = Box<dyn FnMut(Ins, &mut Vec<u8>)>;
 
+/// Changes the plaintext of an AUTH1 answer before it is sealed.
+pub type TamperIdentity = Box<dyn FnMut(&mut Vec<u8>)>;
+
 /// A phone that answers a lock, command by command.
 pub struct RawPhone {
     crypto: LockCrypto,
@@ -60,7 +63,7 @@ pub struct RawPhone {
     /// Changes responses.
     pub tamper: Option<Tamper>,
     /// Changes the plaintext of the AUTH1 answer.
-    pub tamper_identity: Option<Box<dyn FnMut(&mut Vec<u8>)>>,
+    pub tamper_identity: Option<TamperIdentity>,
     /// What it has seen of the running transaction.
     pub seen: Seen,
     session: Option<Session>,

@@ -21,6 +21,7 @@ use keybutton_protocol::{
 };
 
 use super::{
+    air::{Conditions, Direction, MessageTamper, Traffic, ValueTamper},
     lock::{Did, TestLock},
     phone::{TestPhone, Wants},
     rng::SeededRng,
@@ -30,80 +31,6 @@ use super::{
 const ADVERTISING_US: u64 = 100_000;
 /// What a retransmission costs, microseconds: one connection interval.
 const INTERVAL_US: u64 = 30_000;
-
-/// What the air does.
-#[derive(Clone, Debug)]
-pub struct Conditions {
-    /// The ATT MTU.
-    pub mtu: u16,
-    /// How long a value is under way, microseconds.
-    pub latency_us: u64,
-    /// How many of a hundred packets are lost. Links send them again; advertisements are gone.
-    pub loss_percent: u64,
-    /// The link breaks in place of carrying this value, counted over both directions and all links of the world.
-    pub cut_at_value: Option<usize>,
-    /// The link breaks in place of carrying the last value of this message, counted alike.
-    pub cut_at_message: Option<usize>,
-    /// No link comes up again after the cut.
-    pub cut_for_good: bool,
-    /// So many links come up, and no more.
-    pub links_at_most: Option<u16>,
-    /// How long the bolt takes, microseconds.
-    pub bolt_us: u64,
-}
-
-impl Default for Conditions {
-    fn default() -> Self {
-        Self {
-            mtu: 185,
-            latency_us: 7_500,
-            loss_percent: 0,
-            cut_at_value: None,
-            cut_at_message: None,
-            cut_for_good: false,
-            links_at_most: None,
-            bolt_us: 150_000,
-        }
-    }
-}
-
-/// A direction of a link.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Direction {
-    /// The phone speaks.
-    ToLock,
-    /// The lock speaks.
-    ToPhone,
-}
-
-/// Changes whole messages on their way; gets the direction and how many came before, counted over both.
-pub type MessageTamper = Box<dyn FnMut(Direction, usize, &mut Vec<u8>)>;
-/// Changes ATT values on their way.
-pub type ValueTamper = Box<dyn FnMut(Direction, usize, &mut Vec<u8>)>;
-
-/// What went over the air.
-#[derive(Clone, Debug, Default)]
-pub struct Traffic {
-    /// Whole messages, in order.
-    pub messages: Vec<(Direction, Vec<u8>)>,
-    /// ATT values.
-    pub values: usize,
-    /// The messages that had passed when the first verdict was given.
-    pub at_verdict: Option<usize>,
-}
-
-impl Traffic {
-    /// The bytes of all messages, their headers included.
-    pub fn bytes(&self) -> usize {
-        self.messages.iter().map(|(_, message)| message.len()).sum()
-    }
-
-    /// The lock's commands that were answered before its verdict left: round trips to the verdict.
-    pub fn round_trips(&self) -> usize {
-        let until = self.at_verdict.unwrap_or(self.messages.len());
-        self.messages[..until].iter().filter(|(direction, _)| *direction == Direction::ToPhone).count()
-    }
-}
 
 /// The world.
 pub struct World {
@@ -335,7 +262,7 @@ impl World {
         self.next_advertisement = self.now + ADVERTISING_US;
         for lock in 0..self.locks.len() {
             let heard = self.locks[lock].log.iter().rev().find_map(|(_, did)| match did {
-                Did::Advertise(advertising) => Some((**advertising).clone()),
+                Did::Advertise(advertising) => Some(**advertising),
                 _ => None,
             });
             let Some(advertising) = heard else { continue };
@@ -440,12 +367,11 @@ impl World {
 
     fn disconnect(&mut self, phone: usize, to: &PeripheralId) {
         let at = self.now + self.conditions.latency_us;
-        if let Some(link) = self.link_of(phone, to) {
-            if let Some(found) = self.links.get_mut(&link) {
-                found.open_at_phone = false;
-                let after = found.busy_until[0].max(at);
-                self.later(after, What::Gone { link, to: Direction::ToLock });
-            }
+        let found = self.link_of(phone, to);
+        if let Some((link, open)) = found.and_then(|link| Some((link, self.links.get_mut(&link)?))) {
+            open.open_at_phone = false;
+            let after = open.busy_until[0].max(at);
+            self.later(after, What::Gone { link, to: Direction::ToLock });
         }
         self.later(at, What::PhoneGets(phone, PhoneInput::Disconnected(to.clone(), RadioError::Closed)));
     }
