@@ -1,8 +1,6 @@
 //! A sample organization, set up through the operator API as any organization is.
 
-use keybutton_protocol::api::{
-    AccessGroupId, AppId, Bytes, DoorId, IntegrationKind, MemberId, SiteId, UnlockMethod,
-};
+use keybutton_protocol::api::{AccessGroupId, AppId, Bytes, DoorId, IntegrationKind, MemberId, SiteId, UnlockMethod};
 use keybutton_service::operator::{
     ChangeOrganization, ClaimCodeInfo, CreateDoor, CreateIntegration, CreateMember, CreateSite, DoorInfo, GroupInfo,
     IntegrationInfo, MemberDetails, MemberInfo, PolicySettings, PutApp, SiteInfo,
@@ -155,7 +153,11 @@ impl Organization {
         let found = doors.iter().find(|door| door.name.eq_ignore_ascii_case(name));
         found.map(|door| door.id.clone()).ok_or_else(|| {
             let known = doors.iter().map(|door| door.name.as_str()).collect::<Vec<_>>().join(", ");
-            Failure::new("unknown-door", format_args!("there is no door called {name}"), format_args!("Doors: {known}."))
+            Failure::new(
+                "unknown-door",
+                format_args!("there is no door called {name}"),
+                format_args!("Doors: {known}."),
+            )
         })
     }
 

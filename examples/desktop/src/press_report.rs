@@ -117,7 +117,7 @@ impl PressReport {
 impl LockReport {
     /// What a lock did between two looks at it.
     pub fn between(before: &LockView, after: &LockView) -> Self {
-        let played = after.signal.filter(|_| after.signals > before.signals);
+        let played = after.answer.filter(|_| after.answers > before.answers);
         Self {
             bolt_moves: after.openings - before.openings,
             light: played.and_then(|feedback| colour(feedback.signal)),

@@ -91,7 +91,11 @@ impl std::fmt::Debug for TokenIssuer {
 }
 
 fn unusable() -> Failure {
-    Failure::new("token-key-failed", "the key that signs session tokens can't be used", "Remove the state directory and start `keybutton serve` again.")
+    Failure::new(
+        "token-key-failed",
+        "the key that signs session tokens can't be used",
+        "Remove the state directory and start `keybutton serve` again.",
+    )
 }
 
 #[cfg(test)]

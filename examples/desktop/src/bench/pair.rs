@@ -107,7 +107,11 @@ impl PurePhone {
 impl PureLock {
     /// Starts the lock of a claimed folder with an empty store.
     pub(super) fn new(folder: &LockFolder, at: Moment) -> Result<Self, Failure> {
-        let env = keybutton_lock::env::Env { crypto: RustCrypto::new(SysRng), signer: folder.signer()?, store: MemoryStore::new() };
+        let env = keybutton_lock::env::Env {
+            crypto: RustCrypto::new(SysRng),
+            signer: folder.signer()?,
+            store: MemoryStore::new(),
+        };
         let (config, now) = folder.config()?.ok_or_else(|| unusable("provisioning"))?;
         let retained_clock = Some(RetainedClock { now, state: ClockState::Confirmed });
         let boot = Boot { uptime: uptime(at), retained_clock };

@@ -87,12 +87,7 @@ async fn follow(phone: &Phone, mut pressing: Pressing, args: &PressArgs) -> Resu
 }
 
 /// Two doors are too close to call: the person at the terminal chooses, nobody guesses.
-fn choose(
-    pressing: &Pressing,
-    progress: &Progress,
-    candidates: Vec<Candidate>,
-    json: bool,
-) -> Result<(), Failure> {
+fn choose(pressing: &Pressing, progress: &Progress, candidates: Vec<Candidate>, json: bool) -> Result<(), Failure> {
     let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
     if json || !std::io::stdin().is_terminal() {
         pressing.press().cancel();

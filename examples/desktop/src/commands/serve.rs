@@ -46,7 +46,9 @@ pub async fn run(args: ServeArgs, state: Option<PathBuf>) -> Result<(), Failure>
     state.write(RUNNING, &Running { service: service.url().to_owned(), air })?;
     println!("{} access service at {}, air at {air}", paint(Paint::Green, "running"), service.url());
     println!("state in {}", state.path().display());
-    println!("{ORGANIZATION}: doors Front door, Server room, Studio; members Ann (Front door, Studio), Ben (Front door)");
+    println!(
+        "{ORGANIZATION}: doors Front door, Server room, Studio; members Ann (Front door, Studio), Ben (Front door)"
+    );
     println!("\nNext, in other terminals:\n   keybutton lock \"Front door\"\n   keybutton press \"Front door\"");
     println!("Stop with Ctrl-C.");
     let result = stopped().await;

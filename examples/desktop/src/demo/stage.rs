@@ -145,8 +145,8 @@ impl Stage {
 
     /// Waits until the lock shows what it decided, and its bolt rests. A lock that shows nothing is seen as it is.
     pub(super) async fn settled(&self, door: Door, before: &LockView, shows: bool) -> Result<LockView, Failure> {
-        let before = before.signals;
-        let settled = self.door(door).1.wait_for(|view| !view.moving && (!shows || view.signals > before));
+        let before = before.answers;
+        let settled = self.door(door).1.wait_for(|view| !view.moving && (!shows || view.answers > before));
         tokio::time::timeout(LOCK_PATIENCE, settled).await.unwrap_or_else(|_| Ok(self.view(door)))
     }
 

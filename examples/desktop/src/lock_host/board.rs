@@ -11,7 +11,7 @@ use keybutton_lock::{
     Action, Address, Boot, Event, Input, LinkId, Maintenance, Memory, Reader, Uptime,
     clock::RetainedClock,
     env::{BoltCommand, BoltEvent, DoorEvent, Env},
-    feedback::{Feedback, Light, Step},
+    feedback::{Feedback, Light, Signal, Step},
 };
 use keybutton_protocol::{
     crypto::rustcrypto::{RustCrypto, RustSigner},
@@ -230,10 +230,12 @@ impl Board {
             Todo::Bolt(command) => self.move_bolt(command),
             Todo::Feedback(feedback) => {
                 self.playing = Some((feedback, self.now()));
-                self.outlets.view.send_modify(|view| {
-                    view.signal = Some(feedback);
-                    view.signals += 1;
-                });
+                if answers_a_phone(feedback.signal) {
+                    self.outlets.view.send_modify(|view| {
+                        view.answer = Some(feedback);
+                        view.answers += 1;
+                    });
+                }
                 self.emit(LockEvent::Signal(feedback));
                 self.show();
             }
@@ -294,6 +296,13 @@ impl Board {
 
     fn now(&self) -> Uptime {
         Uptime(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
+    }
+}
+
+fn answers_a_phone(signal: Signal) -> bool {
+    match signal {
+        Signal::Granted | Signal::Refused | Signal::Acknowledged | Signal::Fault => true,
+        Signal::Secured | Signal::Alarm => false,
     }
 }
 

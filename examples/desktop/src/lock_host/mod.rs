@@ -65,10 +65,10 @@ pub struct LockView {
     pub light: Light,
     /// The tone now, Hz; 0 is silence.
     pub tone_hz: u16,
-    /// The last signal that was played.
-    pub signal: Option<Feedback>,
-    /// How many signals were played since the start.
-    pub signals: u32,
+    /// The last signal that answered a phone: granted, refused, acknowledged or a fault.
+    pub answer: Option<Feedback>,
+    /// How many such signals were played since the start.
+    pub answers: u32,
     /// The bolt is on its way.
     pub moving: bool,
     /// The bolt is withdrawn.

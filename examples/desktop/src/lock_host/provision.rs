@@ -6,17 +6,20 @@ use std::{
     time::{SystemTime, UNIX_EPOCH},
 };
 
+use getrandom::SysRng;
 use keybutton_lock::config::{CERTIFICATE_MAX, DocumentRules, FastPolicy, Issuer, LockConfig, Policy};
 use keybutton_protocol::{
     api::{Bytes, ClaimLock, LockPolicy, LockProvision},
     buf::Buf,
-    crypto::{Signer as _, rustcrypto::{RustCrypto, RustSigner}},
+    crypto::{
+        Signer as _,
+        rustcrypto::{RustCrypto, RustSigner},
+    },
     document::{ElementName, list::List},
     ids::{GroupId, GroupResolvingKey, Kid, LockNumber, PublicKey, SubId, UnixTime},
     keys::AuthenticationData,
     profile::Profile,
 };
-use getrandom::SysRng;
 use ring::digest::{SHA256, digest};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;

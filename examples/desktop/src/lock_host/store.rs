@@ -145,7 +145,10 @@ impl Store for FileStore {
 
 impl std::fmt::Debug for FileStore {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("FileStore").field("path", &self.path).field("records", &self.records.len()).finish_non_exhaustive()
+        f.debug_struct("FileStore")
+            .field("path", &self.path)
+            .field("records", &self.records.len())
+            .finish_non_exhaustive()
     }
 }
 
