@@ -1,5 +1,6 @@
 //! The four worked transactions, byte for byte: both halves with injected keys, every intermediate value, the BLE
 //! messages and fragments, and the advertising payloads. What RustCrypto makes, ring verifies.
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 use keybutton_protocol::{
     a5::{A5, PressInfo},
