@@ -11,7 +11,10 @@ use axum::{
 use serde::de::DeserializeOwned;
 use serde_json::error::Category;
 
-use crate::problem::{Code, Problem};
+use crate::{
+    problem::{Code, Problem},
+    service::Service,
+};
 
 /// A JSON body.
 #[derive(Clone, Copy, Debug)]
@@ -25,17 +28,18 @@ pub(crate) struct Query<T>(pub(crate) T);
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Path<T>(pub(crate) T);
 
-impl<S: Send + Sync, T: DeserializeOwned> FromRequest<S> for Json<T> {
+impl<T: DeserializeOwned> FromRequest<Service> for Json<T> {
     type Rejection = Problem;
 
-    async fn from_request(request: Request, state: &S) -> Result<Self, Problem> {
+    async fn from_request(request: Request, service: &Service) -> Result<Self, Problem> {
         let kind =
             request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let kind = kind.split(';').next().unwrap_or_default().trim();
         if !kind.eq_ignore_ascii_case("application/json") {
             return Err(Code::UnsupportedMediaType.into());
         }
-        let body = Bytes::from_request(request, state).await.map_err(refuse_body)?;
+        let body = tokio::time::timeout(service.inner.body_timeout, Bytes::from_request(request, service)).await;
+        let body = body.map_err(|_| Problem::new(Code::RequestTimeout))?.map_err(refuse_body)?;
         serde_json::from_slice(&body).map(Self).map_err(|error| refuse_json(&error))
     }
 }

@@ -7,13 +7,15 @@ use std::sync::{
 
 use axum::http::HeaderMap;
 use keybutton_protocol::api::{AppId, OrganizationId};
+use serde_json::json;
 use tokio::sync::{OwnedRwLockReadGuard, OwnedRwLockWriteGuard, RwLock};
 
 use super::{AppEntry, MemberEntry, Operator, OrgView, Service, keys::Issued};
 use crate::{
     auth::{AppVerifier, TokenError, bearer, operator_key_hash},
+    events,
     problem::{Answer, Code, Problem},
-    store::{MemberKey, StoreError},
+    store::{Change, MemberKey, StoreError},
 };
 
 /// The header that names the Branded App.
@@ -88,7 +90,9 @@ impl Service {
         let id = AppId(id.to_str().map_err(|_| Problem::new(Code::MissingApp))?.to_owned());
         let app = self.app_entry(&id).await?;
         let now = self.now();
-        let verified = match self.inner.tokens.find(&id, app.generation, token, now) {
+        let known = self.inner.tokens.find(&id, app.generation, token, now);
+        let fresh = known.is_none();
+        let verified = match known {
             Some(verified) => verified,
             None => {
                 let verified = app.verifier.verify(token, now).map_err(refuse)?;
@@ -99,6 +103,10 @@ impl Service {
         let gate = self.enter(&app.app.organization, hold).await;
         let org = self.org_view(&app.app.organization).await?;
         let member = self.member_entry(&app.app.organization, &verified.subject).await?;
+        if let (true, Some(entry)) = (fresh, &member) {
+            let event = events::by_member(&app.app.organization, now, "signed-in", &entry.record.member.id);
+            self.inner.writer.commit(vec![Change::AddEvent(event.data(&json!({ "app": id })))]).await?;
+        }
         Ok(MemberCall { org, app: id, subject: verified.subject, member, now, _gate: gate })
     }
 

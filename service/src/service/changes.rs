@@ -80,13 +80,14 @@ impl Service {
     pub(crate) async fn commit(&self, mut draft: Draft, now: u32) -> Answer<usize> {
         let organization = draft.state.organization.id.clone();
         let members = self.affected(&draft, &organization, now).await?;
-        let view = OrgView::new(draft.state.clone());
+        let live = |key: &crate::store::AccessKey| key.valid_until > now;
+        let view = members.iter().any(|member| member.keys.iter().any(live)).then(|| OrgView::new(draft.state.clone()));
         let mut lists: BTreeMap<SiteId, Vec<Entry>> = BTreeMap::new();
         let mut revoked = 0;
         for member in &members {
-            for key in member.keys.iter().filter(|key| key.valid_until > now) {
+            for key in member.keys.iter().filter(|key| live(key)) {
                 let device = draft.revoked_devices.iter().find(|device| device.id == key.device);
-                let rights = view.rights_of(key, member, now);
+                let rights = view.as_ref().map(|view| view.rights_of(key, member, now)).unwrap_or_default();
                 if device.is_none() && rights.cover(&key.rights, now, key.valid_until) {
                     continue;
                 }

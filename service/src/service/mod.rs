@@ -13,11 +13,12 @@ mod view;
 use std::{
     collections::HashMap,
     fmt,
-    future::Future,
+    future::{Future, IntoFuture},
     hash::Hash,
     io,
     path::PathBuf,
     sync::{Arc, PoisonError, RwLock},
+    time::Duration,
 };
 
 use keybutton_protocol::api::{AppId, OrganizationId, SiteId};
@@ -60,6 +61,8 @@ pub struct Settings {
     pub master_key: Option<MasterKey>,
     /// The largest body of a request, bytes.
     pub body_limit: usize,
+    /// How long a request's body may take to arrive.
+    pub body_timeout: Duration,
     /// The clock.
     pub clock: Clock,
 }
@@ -95,6 +98,7 @@ pub(crate) struct Inner {
     pub(crate) vault: Arc<dyn KeyVault>,
     pub(crate) clock: Clock,
     pub(crate) body_limit: usize,
+    pub(crate) body_timeout: Duration,
     writer: Writer,
     tokens: TokenCache,
     apps: Cache<AppId, Arc<AppEntry>>,
@@ -132,6 +136,9 @@ pub(crate) struct MemberEntry {
     pub(crate) issued: keys::Issued,
 }
 
+/// How long running requests may take to finish once the service is asked to stop.
+const SHUTDOWN: Duration = Duration::from_secs(10);
+
 impl Settings {
     /// Settings for a database file; everything else by default.
     pub fn file(path: impl Into<PathBuf>) -> Self {
@@ -140,7 +147,13 @@ impl Settings {
 
     /// Settings for a database in memory.
     pub fn memory() -> Self {
-        Self { database: Database::Memory, master_key: None, body_limit: 64 * 1024, clock: Clock::system() }
+        Self {
+            database: Database::Memory,
+            master_key: None,
+            body_limit: 64 * 1024,
+            body_timeout: Duration::from_secs(15),
+            clock: Clock::system(),
+        }
     }
 }
 
@@ -179,6 +192,7 @@ impl Service {
             vault,
             clock: settings.clock.clone(),
             body_limit: settings.body_limit,
+            body_timeout: settings.body_timeout,
             tokens: TokenCache::default(),
             apps: Cache::default(),
             operators: Cache::default(),
@@ -202,7 +216,8 @@ impl Service {
         crate::routes::router(self.clone())
     }
 
-    /// Serves on a listener until `shutdown` completes; lets running requests finish and closes the store.
+    /// Serves on a listener until `shutdown` completes; lets running requests finish, for 10 s at most, and closes the
+    /// store.
     pub async fn serve(
         self,
         listener: TcpListener,
@@ -214,7 +229,21 @@ impl Service {
                 tracing::debug!(%error, "no-delay can't be set");
             }
         });
-        axum::serve(listener, self.router()).with_graceful_shutdown(shutdown).await?;
+        let (told, stopping) = tokio::sync::oneshot::channel();
+        let shutdown = async move {
+            shutdown.await;
+            let _ = told.send(());
+        };
+        let overdue = async {
+            match stopping.await {
+                Ok(()) => tokio::time::sleep(SHUTDOWN).await,
+                Err(_) => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            served = axum::serve(listener, self.router()).with_graceful_shutdown(shutdown).into_future() => served?,
+            () = overdue => tracing::warn!("requests that were still running were cut off"),
+        }
         self.close().await.map_err(io::Error::other)
     }
 

@@ -36,10 +36,6 @@ pub(crate) const REVOCATION_VALIDITY_S: u32 = 30 * 86_400;
 /// Revocation Documents are valid from a little before now, for locks whose clock is behind.
 const BACKDATE_S: u32 = crate::issue::BACKDATE_S;
 
-/// Reader certificates run as long as the compressed form's defaults say, which keeps them short on the air:
-/// 2020-01-01 to 2049-01-01. A lock is taken out of service by its site's lock table, not by a date.
-const CERTIFICATE_VALIDITY: (UnixTime, UnixTime) = (UnixTime(1_577_836_800), UnixTime(2_493_072_000));
-
 /// What binds a sealed key to its place.
 pub(crate) fn key_label(purpose: Purpose, organization: &str, site: Option<&str>) -> String {
     let purpose = match purpose {
@@ -152,14 +148,13 @@ impl Service {
 
     /// Has a site's CA sign a lock's reader certificate.
     ///
-    /// It travels in every opening, so all but the lock's name has the value that the compressed form leaves out.
+    /// It travels in every opening, so all but the lock's name has the value that the compressed form leaves out. A
+    /// lock is taken out of service by its site's lock table, not by a date.
     pub(crate) fn certificate(&self, ca: &SigningKey, sub: SubId, reader_key: &PublicKey) -> Answer<Vec<u8>> {
         let mut signer = self.signer(ca)?;
         let subject = display_name(&sub.0);
         let request = CertificateRequest {
             subject: &String::from_utf8_lossy(&subject),
-            not_before: CERTIFICATE_VALIDITY.0,
-            not_after: CERTIFICATE_VALIDITY.1,
             ..CertificateRequest::shortest(reader_key)
         };
         let mut out = [0; COMPRESSED_MAX];
@@ -218,4 +213,38 @@ fn revocation_entry(entry: &Entry) -> RevocationEntry {
 fn failed(error: impl std::fmt::Display) -> Problem {
     tracing::error!(%error, "signing failed");
     Code::Internal.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use keybutton_protocol::{document::schedule::InRange, ids::UnixTime};
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::access::{
+        schedule::{Interval, join},
+        utc::{covers, fold},
+    };
+
+    proptest! {
+        #[test]
+        fn locks_evaluate_folded_schedules_as_they_were_meant(
+            raw in prop::collection::vec((0_u32..12, 0_u32..4, 1_u32..30), 1..12),
+            probes in prop::collection::vec(0_u32..16 * 86_400, 32),
+        ) {
+            let base = 1_780_012_800;
+            let intervals = join(raw.iter().map(|(day, slot, hours)| {
+                let start = base + day * 86_400 + slot * 6 * 3600;
+                Interval { start, end: start + hours * 3600 }
+            }).collect());
+            let folded = fold(&intervals);
+            let edges = intervals.iter().flat_map(|i| [i.start - 1, i.start, i.end - 1, i.end]);
+            for t in probes.into_iter().map(|t| base + t).chain(edges) {
+                for schedule in &folded {
+                    let lock = to_schedule(schedule).covers(UnixTime(t), None) == InRange::Yes;
+                    prop_assert_eq!(lock, covers(schedule, t), "{:?} at {}", schedule, t);
+                }
+            }
+        }
+    }
 }

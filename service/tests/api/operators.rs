@@ -106,6 +106,7 @@ async fn events_tell_who_did_what_and_can_be_exported() {
         "group-granted",
         "device-enrolled",
         "key-issued",
+        "signed-in",
     ] {
         assert!(kinds.contains(&kind), "{kind} in {kinds:?}");
     }

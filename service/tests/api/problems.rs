@@ -1,9 +1,11 @@
 use jsonwebtoken::{Algorithm, EncodingKey, Header, encode};
 use reqwest::Method;
 use serde_json::{Value, json};
+use std::time::Duration;
 
 use crate::world::{World, claim};
 use keybutton_protocol::crypto::ring::RingSigner;
+use keybutton_service::Settings;
 
 #[tokio::test]
 async fn unknown_routes_and_methods_are_problems() {
@@ -155,4 +157,19 @@ async fn the_openapi_document_is_served() {
     assert!(document["paths"]["/v1/keys"]["post"].is_object());
     let health: Value = world.send(world.request(Method::GET, "/v1/health")).await.json();
     assert_eq!(health["status"], "ok");
+}
+
+#[tokio::test]
+async fn a_body_that_does_not_arrive_is_given_up() {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+    let settings = Settings { body_timeout: Duration::from_millis(50), ..Settings::memory() };
+    let world = World::start_with(settings).await;
+    let mut stream = tokio::net::TcpStream::connect(world.url.strip_prefix("http://").unwrap()).await.unwrap();
+    let head = "POST /v1/locks/claim HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\
+                content-type: application/json\r\ncontent-length: 100\r\n\r\n{";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 408") && answer.contains("request-timeout"), "{answer}");
 }

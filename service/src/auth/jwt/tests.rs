@@ -1,4 +1,5 @@
 use jsonwebtoken::{EncodingKey, Header, encode};
+use proptest::prelude::*;
 use ring::{
     rand::SystemRandom,
     signature::{ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair},
@@ -176,4 +177,15 @@ fn rs256_tokens_are_accepted() {
     assert_eq!(verifier.verify(token, NOW).map(drop), Err(TokenError::Claims));
     let altered = token.replace("cC4hiUPo", "cC4hiUPp");
     assert_eq!(verifier.verify(&altered, NOW).map(drop), Err(TokenError::Signature));
+}
+
+proptest! {
+    #[test]
+    fn anything_else_is_refused_without_a_panic(text in ".{0,200}", parts in "[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,40}\\.[A-Za-z0-9_-]{0,90}") {
+        let signer = signer("k1");
+        let verifier = verifier(&[&signer.jwk]);
+        prop_assert!(verifier.verify(&text, NOW).is_err());
+        prop_assert!(verifier.verify(&parts, NOW).is_err());
+        let _ = AppVerifier::new(&text, "issuer", "audience");
+    }
 }
