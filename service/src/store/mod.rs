@@ -7,6 +7,8 @@
 mod change;
 #[cfg(test)]
 pub(crate) mod conformance;
+mod history;
+mod people;
 mod records;
 pub mod sqlite;
 mod writer;
@@ -16,7 +18,7 @@ use std::{future::Future, path::PathBuf, pin::Pin};
 use keybutton_protocol::api::{AppId, DeviceId, DoorId, MemberId, OrganizationId, SiteId};
 use thiserror::Error;
 
-pub use self::{change::Change, records::*, writer::Writer};
+pub use self::{change::Change, history::*, people::*, records::*, writer::Writer};
 
 /// A future that a store returns.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = Result<T, StoreError>> + Send + 'a>>;

@@ -1,18 +1,16 @@
-//! What the store keeps, as plain records.
+//! An organization's configuration, and what is read of it together.
 
 use keybutton_protocol::{
-    api::{
-        AccessGroupId, AppId, DeviceId, DoorId, IntegrationKind, LockPolicy, MemberId, OrganizationId, SiteId,
-        UnlockMethod,
-    },
-    ids::{CredentialId, GroupId, PublicKey, ReaderId, SubId},
+    api::{AccessGroupId, AppId, DoorId, IntegrationKind, LockPolicy, OrganizationId, SiteId, UnlockMethod},
+    ids::{GroupId, PublicKey, ReaderId, SubId},
 };
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::{AccessKey, Device, Member, Membership, RevocationDocument};
 use crate::{
     access::{Restrictions, schedule::Schedule},
-    issue::{revocation::Entry, rights::KeyRights},
+    issue::revocation::Entry,
 };
 
 /// A tenant.
@@ -239,198 +237,6 @@ pub struct AccessGroup {
     pub valid_from: u32,
     /// Until when it grants, exclusive.
     pub valid_until: u32,
-}
-
-/// Where a membership is in its life.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum MemberState {
-    /// The member may open doors.
-    Active,
-    /// The membership is suspended.
-    Suspended,
-    /// The membership has ended.
-    Ended,
-}
-
-/// A person with an account.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Member {
-    /// Its identifier.
-    pub id: MemberId,
-    /// Whose member.
-    pub organization: OrganizationId,
-    /// The `sub` of the member's session tokens, unique in the organization.
-    pub subject: String,
-    /// The member's name.
-    pub name: String,
-    /// Where the membership is in its life.
-    pub state: MemberState,
-    /// The vendor has confirmed the member's user.
-    pub confirmed: bool,
-    /// When the member was added.
-    pub created: u32,
-}
-
-/// A member's hold of an access group.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Membership {
-    /// The member.
-    pub member: MemberId,
-    /// The access group.
-    pub group: AccessGroupId,
-    /// From when, inclusive.
-    pub valid_from: u32,
-    /// Until when, exclusive.
-    pub valid_until: u32,
-}
-
-/// A single-use nonce for enrolling a device.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Challenge {
-    /// The nonce.
-    pub nonce: [u8; 32],
-    /// Who asked for it.
-    pub member: MemberId,
-    /// When it ends.
-    pub expires: u32,
-}
-
-/// A phone with its device key.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Device {
-    /// Its identifier.
-    pub id: DeviceId,
-    /// Whose tenant.
-    pub organization: OrganizationId,
-    /// Whose phone.
-    pub member: MemberId,
-    /// The device key.
-    pub public_key: PublicKey,
-    /// What stands for the key in audit records.
-    pub credential: CredentialId,
-    /// What the member calls it.
-    pub name: String,
-    /// Its platform.
-    pub platform: String,
-    /// When it was enrolled.
-    pub enrolled: u32,
-    /// It is the member's primary device.
-    pub primary: bool,
-    /// When it was revoked.
-    pub revoked: Option<u32>,
-}
-
-/// An access key that was issued: the newest document under one access identifier.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AccessKey {
-    /// The access identifier.
-    pub access_id: [u8; 8],
-    /// Whose tenant.
-    pub organization: OrganizationId,
-    /// Whose key.
-    pub member: MemberId,
-    /// For which device.
-    pub device: DeviceId,
-    /// For which site.
-    pub site: SiteId,
-    /// Through which Branded App.
-    pub app: AppId,
-    /// The iteration in the document.
-    pub iteration: u32,
-    /// When the document was signed.
-    pub signed: u32,
-    /// When it ends.
-    pub valid_until: u32,
-    /// What it was issued for.
-    pub rights: KeyRights,
-    /// When it was revoked.
-    pub revoked: Option<u32>,
-}
-
-/// A site's newest Revocation Document.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct RevocationDocument {
-    /// The site.
-    pub site: SiteId,
-    /// The signing key (id) that signed it.
-    pub signing_key: String,
-    /// Its iteration.
-    pub iteration: u32,
-    /// When it was signed.
-    pub signed: u32,
-    /// When it ends.
-    pub valid_until: u32,
-    /// The CBOR `Document`.
-    pub document: Vec<u8>,
-}
-
-/// One record of a lock's audit, verified.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct AuditRecord {
-    /// Its number.
-    pub number: u32,
-    /// The 96 bytes.
-    pub record: Vec<u8>,
-    /// Its hash.
-    pub hash: [u8; 32],
-    /// The press it belongs to.
-    pub press: [u8; 16],
-}
-
-/// The newest ACK token of a lock.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Ack {
-    /// The lock.
-    pub lock: String,
-    /// The number it acknowledges.
-    pub number: u32,
-    /// The token (COSE_Sign1).
-    pub token: Vec<u8>,
-}
-
-/// What one side says about a press.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Press {
-    /// Whose tenant.
-    pub organization: OrganizationId,
-    /// The press id.
-    pub press: [u8; 16],
-    /// Who pressed.
-    pub member: Option<MemberId>,
-    /// With what.
-    pub device: Option<DeviceId>,
-    /// At which door.
-    pub door: Option<DoorId>,
-    /// The phone's account, JSON.
-    pub reported: Option<String>,
-    /// The lock's account, JSON: the truth where both speak.
-    pub witnessed: Option<String>,
-    /// When the first account of it came in.
-    pub at: u32,
-}
-
-/// Something that happened.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Event {
-    /// Its number; 0 before it is stored.
-    pub seq: i64,
-    /// Whose tenant.
-    pub organization: OrganizationId,
-    /// When.
-    pub at: u32,
-    /// What happened, kebab-case.
-    pub kind: String,
-    /// Who did it.
-    pub actor: String,
-    /// The member it is about.
-    pub member: Option<MemberId>,
-    /// The device it is about.
-    pub device: Option<DeviceId>,
-    /// The door it is about.
-    pub door: Option<DoorId>,
-    /// Particulars, JSON.
-    pub data: String,
 }
 
 /// One site with all that belongs to it.
