@@ -35,13 +35,8 @@ fn present(interface: Interface, load: bool, certificate: &[u8], key: &str) -> (
 fn p_cert_other_ca() {
     let site = Site::new("north");
     let name = subject(&site.sub(7));
-    let foreign = issue_certificate(
-        &mut signer("another CA"),
-        &site.group,
-        &public("an impostor"),
-        &name,
-        UnixTime(NOW.0 + 1_000_000),
-    );
+    let foreign =
+        issue_certificate(&mut signer("another CA"), &public("an impostor"), &name, UnixTime(NOW.0 + 1_000_000));
     for interface in BOTH {
         for load in [false, true] {
             let (loaded, response, mut meeting) = present(interface, load, &foreign, "an impostor");
@@ -100,7 +95,9 @@ fn p_cert_malformed() {
         changed(&|fields| drop(fields.remove(at(0x85)))),
         changed(&|fields| drop(fields.remove(at(0x86)))),
         changed(&|fields| fields.insert(0, tlv(0x80, &[1]))),
-        changed(&|fields| fields[at(0x81)] = tlv(0x81, b"issuer")),
+        changed(&|fields| fields.insert(0, tlv(0x81, b"issuer"))),
+        changed(&|fields| fields.insert(0, tlv(0x82, b"200101000000Z"))),
+        changed(&|fields| fields.insert(0, tlv(0x83, b"490101000000Z"))),
         changed(&|fields| fields[at(0x84)] = tlv(0x84, b"subject")),
         changed(&|fields| fields.swap(at(0x84), at(0x85))),
         changed(&|fields| fields.insert(at(0x85), fields[at(0x85)].clone())),
@@ -134,7 +131,7 @@ fn p_cert_expired() {
     let site = Site::new("north");
     let until = |not_after: u32| {
         let key = site.reader_key(7).public_key();
-        issue_certificate(&mut site.ca(), &site.group, &key, &subject(&site.sub(7)), UnixTime(not_after))
+        issue_certificate(&mut site.ca(), &key, &subject(&site.sub(7)), UnixTime(not_after))
     };
     for interface in BOTH {
         let (_, response, mut meeting) = present(interface, false, &until(NOW.0 - 2 * 86_400), "own");

@@ -224,7 +224,6 @@ fn l_fast_entries_of_another_provisioning_are_erased() {
     let key = bench.site.reader_key(7);
     let renewed = keybutton_tests::pair::site::issue_certificate(
         &mut bench.site.ca(),
-        &bench.site.group,
         &keybutton_protocol::crypto::Signer::public_key(&key),
         "renewed",
         UnixTime(NOW.0 + 1_000_000),
