@@ -3,7 +3,7 @@
 use keybutton_protocol::api::{AccessGroupId, AppId, Bytes, DoorId, IntegrationKind, MemberId, SiteId, UnlockMethod};
 use keybutton_service::operator::{
     ChangeOrganization, ClaimCodeInfo, CreateDoor, CreateIntegration, CreateMember, CreateSite, DoorInfo, GroupInfo,
-    IntegrationInfo, MemberDetails, MemberInfo, PolicySettings, PutApp, SiteInfo,
+    HoldGroup, IntegrationInfo, MemberDetails, MemberInfo, PolicySettings, PutApp, SiteInfo,
 };
 use serde::{Serialize, de::IgnoredAny};
 use serde_json::json;
@@ -15,6 +15,12 @@ use crate::{
 /// The sample site.
 const SITE: &str = "Harbour House";
 const ZONE: &str = "Europe/Amsterdam";
+
+/// Every day of the week.
+pub const EVERY_DAY: [&str; 7] = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
+
+/// The days from Monday to Friday.
+pub const WORKING_DAYS: [&str; 5] = ["mon", "tue", "wed", "thu", "fri"];
 
 /// The body of a call that leaves everything to its defaults.
 #[derive(Serialize)]
@@ -180,14 +186,17 @@ impl Organization {
         self.put_group(&json!({ "name": name, "doors": doors })).await
     }
 
-    /// Adds an access group with one weekly schedule, which has every hour of every day.
-    pub async fn add_weekly_group(&self, name: &str, doors: &[DoorId]) -> Result<AccessGroupId, Failure> {
-        let week = ["mon", "tue", "wed", "thu", "fri", "sat", "sun"];
-        let group = json!({
-            "name": name, "doors": doors,
-            "schedule": { "weekly": [{ "days": week, "from": "00:00", "until": "24:00" }] },
-        });
-        self.put_group(&group).await
+    /// Adds an access group that opens doors on these days, in the site's time.
+    pub async fn add_weekly_group(
+        &self,
+        name: &str,
+        doors: &[DoorId],
+        days: &[&str],
+        from: &str,
+        until: &str,
+    ) -> Result<AccessGroupId, Failure> {
+        let weekly = json!([{ "days": days, "from": from, "until": until }]);
+        self.put_group(&json!({ "name": name, "doors": doors, "schedule": { "weekly": weekly } })).await
     }
 
     async fn put_group(&self, group: &serde_json::Value) -> Result<AccessGroupId, Failure> {
@@ -197,8 +206,17 @@ impl Organization {
 
     /// Gives a member an access group, from now on and without end.
     pub async fn grant(&self, member: &MemberId, group: &AccessGroupId) -> Result<(), Failure> {
+        self.hold(member, group, &HoldGroup::default()).await
+    }
+
+    /// Gives a member an access group as of a moment, Unix seconds, without end.
+    pub async fn grant_since(&self, member: &MemberId, group: &AccessGroupId, since: u32) -> Result<(), Failure> {
+        self.hold(member, group, &HoldGroup { valid_from: Some(since), ..HoldGroup::default() }).await
+    }
+
+    async fn hold(&self, member: &MemberId, group: &AccessGroupId, hold: &HoldGroup) -> Result<(), Failure> {
         let path = format!("/v1/operator/members/{member}/groups/{group}");
-        self.operator.put::<IgnoredAny>(&path, &Defaults {}).await.map(drop)
+        self.operator.put::<IgnoredAny>(&path, hold).await.map(drop)
     }
 
     /// Revokes every device of a member, and with them the keys on it.

@@ -4,7 +4,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use clap::Args;
 use keybutton::radio::air::{Endpoint, Participant, Position};
-use keybutton_protocol::api::{AppId, SiteId};
+use keybutton_protocol::api::{AppId, ButtonState, HiddenReason, SiteId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -91,6 +91,9 @@ pub struct PhoneArgs {
     /// Sign in with this session token instead.
     #[arg(long, value_name = "JWT", env = "KEYBUTTON_TOKEN", hide_env_values = true)]
     pub token: Option<String>,
+    /// Sign in again, also when somebody is signed in.
+    #[arg(long)]
+    pub sign_in: bool,
     /// The Branded App [default: the sample organization's]
     #[arg(long, value_name = "ID")]
     pub app: Option<String>,
@@ -125,7 +128,8 @@ impl PhoneArgs {
             app,
         })
         .await?;
-        if let Some(token) = token {
+        let signed_in = phone.keys().key_button() != ButtonState::Hidden(HiddenReason::NotSignedIn);
+        if let Some(token) = token.filter(|_| !signed_in || self.sign_in || self.token.is_some()) {
             match phone.sign_in(token).await {
                 // What is held in the vault may still open: the press says what it finds.
                 Err(failure) if failure.code == "service-unreachable" => tracing::info!(%failure, "signed in offline"),

@@ -15,8 +15,8 @@ use zeroize::Zeroizing;
 
 use crate::failure::Failure;
 
-/// How long a session token is good for, seconds.
-const LIFETIME: u64 = 12 * 3_600;
+/// How long a session token is good for, seconds. A month: nobody renews the session of a sample organization.
+const LIFETIME: u64 = 30 * 86_400;
 
 const KEY_ID: &str = "1";
 

@@ -1,6 +1,9 @@
 //! What the parts of the bench stand on: a real service with an organization, doors, members and devices.
 
-use std::path::PathBuf;
+use std::{
+    path::PathBuf,
+    time::{SystemTime, UNIX_EPOCH},
+};
 
 use keybutton_protocol::{
     api::{
@@ -14,7 +17,7 @@ use super::pair::PurePhone;
 use crate::{
     failure::Failure,
     lock_host::LockFolder,
-    organization::{DoorWish, Organization},
+    organization::{DoorWish, EVERY_DAY, Organization},
     service_client::ServiceClient,
     service_host::ServiceHost,
     state::StateDir,
@@ -47,7 +50,8 @@ impl Ground {
             folder.claim(organization.client(), &code).await?;
             doors.push(door);
         }
-        let group = organization.add_weekly_group("Members", &doors).await?;
+        let (from, until) = hours_around_now();
+        let group = organization.add_weekly_group("Members", &doors, &EVERY_DAY, &from, &until).await?;
         Ok(Self { organization, service, group, state, doors, _dir: dir })
     }
 
@@ -65,7 +69,8 @@ impl Ground {
     /// Adds a member who holds the access group, and returns calls as that member.
     pub(super) async fn member(&self, name: &str) -> Result<ServiceClient, Failure> {
         let member = self.organization.add_member(name).await?;
-        self.organization.grant(&member, &self.group).await?;
+        // A grant that began today would cut today's hours, and the key would need a schedule of its own for them.
+        self.organization.grant_since(&member, &self.group, unix_time().saturating_sub(7 * 86_400)).await?;
         let token = self.organization.token(name)?;
         Ok(self.organization.client().with_session(&token, &self.organization.app().0))
     }
@@ -107,6 +112,17 @@ impl Ground {
         }
         Ok(phones)
     }
+}
+
+/// Opening hours in the site's zone (an hour or two ahead of UTC) that now is well inside of.
+fn hours_around_now() -> (String, String) {
+    let hour = unix_time() / 3_600;
+    (format!("{:02}:00", (hour + 20) % 24), format!("{:02}:00", (hour + 7) % 24))
+}
+
+fn unix_time() -> u32 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u32::try_from(since.as_secs()).unwrap_or(u32::MAX)
 }
 
 /// Devices for each member, below the service's cap.

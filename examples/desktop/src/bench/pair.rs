@@ -251,7 +251,10 @@ impl Pair<'_> {
                     self.to_lock.push_back(ToLock::Connected);
                     self.to_phone.push_back(Input::Connected(peripheral, MTU));
                 }
-                Action::Write(_, value) => self.to_lock.push_back(ToLock::Value(value)),
+                Action::Write(_, value) => {
+                    tracing::trace!(bytes = value.len(), "to the lock");
+                    self.to_lock.push_back(ToLock::Value(value));
+                }
                 Action::Disconnect(peripheral) => {
                     self.to_lock.push_back(ToLock::Disconnected);
                     self.to_phone.push_back(Input::Disconnected(peripheral, RadioError::Closed));
@@ -291,6 +294,7 @@ impl Pair<'_> {
         self.lock.reader.handle(uptime(self.time.0), input, &mut |action: keybutton_lock::Action<'_>| match action {
             keybutton_lock::Action::Advertise(advertising) => *advertised = Some(advertising.scan_response.to_vec()),
             keybutton_lock::Action::Notify { value, .. } => {
+                tracing::trace!(bytes = value.len(), "to the phone");
                 to_phone.push_back(Input::Value(peripheral(), value.to_vec()));
             }
             keybutton_lock::Action::Close { .. } => {

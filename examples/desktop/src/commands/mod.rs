@@ -79,11 +79,22 @@ impl Cli {
     }
 }
 
-/// Waits for Ctrl-C.
+/// Waits for Ctrl-C, or for being told to stop.
 async fn stopped() -> Result<(), Failure> {
-    tokio::signal::ctrl_c()
-        .await
-        .map_err(|error| Failure::new("no-signals", format_args!("Ctrl-C can't be waited for: {error}"), "Try again."))
+    let failed = |error| {
+        Failure::new("no-signals", format_args!("signals can't be waited for: {error}"), "Start the command again.")
+    };
+    #[cfg(unix)]
+    {
+        let mut terminate =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).map_err(failed)?;
+        tokio::select! {
+            result = tokio::signal::ctrl_c() => result.map_err(failed),
+            _ = terminate.recv() => Ok(()),
+        }
+    }
+    #[cfg(not(unix))]
+    tokio::signal::ctrl_c().await.map_err(failed)
 }
 
 /// Prints exactly one JSON document.

@@ -16,6 +16,9 @@ use crate::{
     session::PhoneArgs,
 };
 
+/// Strengths are shown in steps of this.
+const STEP_DB: i16 = 6;
+
 /// Options of `keybutton nearby`.
 #[derive(Clone, Debug, Args)]
 pub struct NearbyArgs {
@@ -43,29 +46,38 @@ pub async fn run(args: NearbyArgs, state: Option<PathBuf>) -> Result<(), Failure
         }
     };
     tokio::pin!(end);
+    let mut shown = None;
     loop {
         tokio::select! {
             result = &mut end => return result,
-            Some(news) = heard.recv() => show(news),
+            Some(news) = heard.recv() => {
+                let text = text(news);
+                if shown.as_ref() != Some(&text) {
+                    println!("{text}\n");
+                    shown = Some(text);
+                }
+            }
         }
     }
 }
 
-fn show(news: Result<Vec<Candidate>, KeyError>) {
+/// The list; strengths are rounded, so that a list that says the same is the same.
+fn text(news: Result<Vec<Candidate>, KeyError>) -> String {
     match news {
-        Ok(doors) if doors.is_empty() => println!("no door is in range"),
+        Ok(doors) if doors.is_empty() => "no door is in range".to_owned(),
         Ok(doors) => {
-            for door in doors {
+            let lines = doors.iter().map(|door| {
                 let mark = if door.opens { paint(Paint::Green, "opens") } else { paint(Paint::Red, "no key") };
                 let busy = if door.busy { ", busy" } else { "" };
                 let battery = if door.battery_low { ", battery low" } else { "" };
-                println!("{:24} {:>4} dB  {mark}{busy}{battery}", door.name, door.strength_db);
-            }
-            println!();
+                let strength = (door.strength_db + STEP_DB / 2).div_euclid(STEP_DB) * STEP_DB;
+                format!("{:24} about {strength:>4} dB  {mark}{busy}{battery}", door.name)
+            });
+            lines.collect::<Vec<_>>().join("\n")
         }
         Err(error) => {
             let failure = Failure::from(error);
-            println!("{}  {}", paint(Paint::Amber, &failure.to_string()), failure.remedy);
+            format!("{}  {}", paint(Paint::Amber, &failure.to_string()), failure.remedy)
         }
     }
 }

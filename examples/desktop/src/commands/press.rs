@@ -22,6 +22,9 @@ use crate::{
     session::PhoneArgs,
 };
 
+/// How long the process stays for the lock's sake after the outcome.
+const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
+
 /// Options of `keybutton press`.
 #[derive(Clone, Debug, Args)]
 pub struct PressArgs {
@@ -52,16 +55,20 @@ pub async fn run(args: PressArgs, state: Option<PathBuf>) -> Result<ExitCode, Fa
         deadline: args.deadline.unwrap_or(PressOptions::DEADLINE),
         ..PressOptions::default()
     };
-    let report = follow(&phone, phone.press(options)?, &args).await?;
+    let mut pressing = phone.press(options)?;
+    let report = follow(&phone, &mut pressing, &args).await?;
     if args.json {
         print_json(&report)?;
     } else {
         tell(&report);
     }
+    let _progress = Progress::start(true, "the lock hands over what it recorded");
+    // A lock or service out of reach costs no more than this; what is left goes with the next press.
+    let _ = tokio::time::timeout(SETTLE_PATIENCE, pressing.press().settled().done()).await;
     Ok(if report.outcome == "opened" { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-async fn follow(phone: &Phone, mut pressing: Pressing, args: &PressArgs) -> Result<PressReport, Failure> {
+async fn follow(phone: &Phone, pressing: &mut Pressing, args: &PressArgs) -> Result<PressReport, Failure> {
     let progress = Progress::start(true, "pressing");
     let begun = Instant::now();
     loop {
@@ -74,7 +81,7 @@ async fn follow(phone: &Phone, mut pressing: Pressing, args: &PressArgs) -> Resu
                     progress.above(|| println!("{}", paint(Paint::Dim, &format!("{at:>9}  {name}"))));
                 }
                 if let Phase::Choose(candidates) = phase {
-                    choose(&pressing, &progress, candidates, args.json)?;
+                    choose(pressing, &progress, candidates, args.json)?;
                 }
             }
             News::Outcome(outcome) => {

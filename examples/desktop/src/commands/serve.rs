@@ -9,7 +9,7 @@ use super::stopped;
 use crate::{
     console::{Paint, paint},
     failure::Failure,
-    organization::{DoorWish, Organization},
+    organization::{DoorWish, Organization, WORKING_DAYS},
     service_host::ServiceHost,
     session::{RUNNING, SAMPLE, Sample},
     state::{Running, StateDir},
@@ -65,7 +65,7 @@ async fn seed(state: &StateDir, service: &ServiceHost) -> Result<(), Failure> {
     organization.add_door(DoorWish::named("Server room")).await?;
     let studio = organization.add_door(DoorWish::named("Studio")).await?;
     let members = organization.add_group("Members", std::slice::from_ref(&front)).await?;
-    let studios = organization.add_weekly_group("Studio", &[studio]).await?;
+    let studios = organization.add_weekly_group("Studio", &[studio], &WORKING_DAYS, "08:00", "18:00").await?;
     for name in MEMBERS {
         let member = organization.add_member(name).await?;
         organization.grant(&member, &members).await?;

@@ -21,8 +21,9 @@ use crate::{
     press_report::{LockReport, PressReport},
 };
 
-/// How long the press with the cut link waits: shorter than the air takes to notice that a link is dead.
-const IMPATIENCE: Duration = Duration::from_millis(1_200);
+/// How long the press with the cut link waits, and how long the air takes to notice that a link is dead.
+const IMPATIENCE: Duration = Duration::from_millis(2_500);
+const SUPERVISION: Duration = Duration::from_secs(6);
 
 /// Plays every scene and adds what happened to `report`.
 pub(super) async fn play(
@@ -122,7 +123,10 @@ impl Play<'_> {
         self.reporter.scene("The link is cut after \"open\" was sent");
         // Initiate and the answer to AUTH0 go through: in the fast phase the lock has all it needs.
         let cut = Cut { direction: Direction::ToLock, after: 2, manner: Manner::Silent, links: Some(1) };
-        self.stage.air.set_knobs(ANN, Knobs { cut: Some(cut), ..Knobs::default() }).await?;
+        self.stage
+            .air
+            .set_knobs(ANN, Knobs { cut: Some(cut), supervision_timeout: SUPERVISION, ..Knobs::default() })
+            .await?;
         let told = Told { outcome: "unconfirmed", reason: Some("no-verdict"), round_trips: None, ..Told::OPENED };
         let options = PressOptions { deadline: IMPATIENCE, ..self.stage.options(Door::Front) };
         let before = self.stage.rested(Door::Front).await?;

@@ -1,0 +1,160 @@
+//! The commands as a person or a script runs them: separate processes, exit codes, one JSON document.
+
+use std::{
+    io::{BufRead as _, BufReader},
+    path::Path,
+    process::{Child, Command, Output, Stdio},
+};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+fn keybutton(state: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_keybutton"));
+    for name in ["KEYBUTTON_STATE", "KEYBUTTON_AIR", "KEYBUTTON_SERVICE", "KEYBUTTON_TOKEN", "KEYBUTTON_LOG"] {
+        command.env_remove(name);
+    }
+    command.arg("--state").arg(state).stdin(Stdio::null());
+    command
+}
+
+fn run(state: &Path, arguments: &[&str]) -> Output {
+    keybutton(state).args(arguments).output().unwrap()
+}
+
+fn json(output: &Output) -> Value {
+    serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|error| panic!("not one JSON document: {error}\n{}", text(output)))
+}
+
+fn text(output: &Output) -> String {
+    format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
+}
+
+/// A process that runs until it is dropped.
+struct Running(Child);
+
+impl Running {
+    /// Starts it and waits for the line that says it runs.
+    fn start(state: &Path, arguments: &[&str], ready: &str) -> Self {
+        let mut child = keybutton(state).args(arguments).stdout(Stdio::piped()).spawn().unwrap();
+        let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let found = lines.by_ref().map_while(Result::ok).any(|line| line.contains(ready));
+        assert!(found, "{arguments:?} ended before it was ready");
+        // The rest has to be read, or the process waits for a reader.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self(child)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn the_demo_tells_its_story_to_a_machine() {
+    let dir = TempDir::new().unwrap();
+    let output = run(dir.path(), &["demo", "--json"]);
+    let report = json(&output);
+    assert!(output.status.success(), "{report:#}");
+    assert_eq!(report["as_told"], true, "{report:#}");
+    assert!(report["total_us"].as_u64().unwrap() > 0);
+    let presses = report["presses"].as_array().unwrap();
+    let scenes: Vec<_> = presses.iter().map(|press| press["scene"].as_str().unwrap()).collect();
+    assert_eq!(
+        scenes,
+        [
+            "first-press",
+            "second-press",
+            "no-permission",
+            "carrier",
+            "revoked",
+            "service-down",
+            "cut-link",
+            "same-press-again"
+        ]
+    );
+    let of = |scene: &str, field: &str| {
+        presses.iter().find(|press| press["scene"] == scene).map(|press| press[field].clone()).unwrap()
+    };
+    assert_eq!(of("first-press", "outcome"), "opened");
+    assert_eq!(of("first-press", "downloaded"), true);
+    assert_eq!(of("first-press", "round_trips"), 3);
+    assert_eq!(of("second-press", "fast"), true);
+    assert_eq!(of("second-press", "round_trips"), 1);
+    assert_eq!((of("no-permission", "reason"), of("no-permission", "light")), ("no-permission".into(), "red".into()));
+    assert_eq!((of("revoked", "reason"), of("revoked", "light")), ("revoked".into(), "red".into()));
+    assert_eq!(of("revoked", "member"), "Ben");
+    assert_eq!(of("service-down", "outcome"), "opened");
+    assert_eq!(of("cut-link", "outcome"), "unconfirmed");
+    assert_eq!(of("same-press-again", "outcome"), "opened");
+    assert_eq!(of("cut-link", "id"), of("same-press-again", "id"));
+    let moves = |scene| of(scene, "bolt_moves").as_u64().unwrap();
+    assert_eq!(moves("cut-link") + moves("same-press-again"), 1);
+}
+
+#[test]
+fn the_demo_without_a_terminal_is_plain_text() {
+    let dir = TempDir::new().unwrap();
+    let output = run(dir.path(), &[]);
+    let text = text(&output);
+    assert!(output.status.success(), "{text}");
+    assert!(!text.contains('\u{1b}'), "no colours into a pipe");
+    assert!(text.contains("* opened") && text.contains("* refused: revoked") && text.contains("* unconfirmed"));
+    assert!(text.contains("What to try next"));
+}
+
+#[test]
+fn lock_and_phone_in_their_own_processes_meet() {
+    let dir = TempDir::new().unwrap();
+    let state = dir.path();
+    let _serve =
+        Running::start(state, &["serve", "--listen", "127.0.0.1:0", "--air", "127.0.0.1:0"], "keybutton press");
+    let _lock = Running::start(state, &["lock", "Front door"], "on the air");
+
+    let output = run(state, &["press", "front DOOR", "--json"]);
+    let report = json(&output);
+    assert!(output.status.success(), "{report:#}");
+    assert_eq!((&report["outcome"], &report["door"]), (&"opened".into(), &"Front door".into()));
+
+    let report = json(&run(state, &["press", "--json"]));
+    assert_eq!((&report["outcome"], &report["fast"]), (&"opened".into(), &true.into()), "the only door, known by now");
+
+    let output = run(state, &["press", "Server room", "--json"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(json(&output)["reason"], "no-permission");
+
+    let output = run(state, &["doctor", "--json"]);
+    assert!(output.status.success(), "{}", text(&output));
+    assert!(json(&output).as_array().unwrap().iter().all(|check| check["result"] == "passed"));
+
+    let output = run(state, &["nearby", "--for", "2s"]);
+    assert!(text(&output).contains("Front door"), "{}", text(&output));
+
+    let output = run(state, &["lock", "Front door"]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).contains("lock-running") || text(&output).contains("air-failed"), "{}", text(&output));
+}
+
+#[test]
+fn failures_come_with_code_and_remedy() {
+    let dir = TempDir::new().unwrap();
+    let output = run(dir.path(), &["press", "Front door"]);
+    assert_eq!(output.status.code(), Some(2));
+    let text = text(&output);
+    assert!(text.contains("(nothing-running)") && text.contains("keybutton serve"), "{text}");
+}
+
+#[test]
+fn the_bench_judges_what_it_measures() {
+    let dir = TempDir::new().unwrap();
+    let report = json(&run(dir.path(), &["bench", "flows", "--json"]));
+    let rows = report["rows"].as_array().unwrap();
+    assert_eq!(rows.len(), 6);
+    // Round trips and bytes don't depend on the machine.
+    assert!(rows.iter().all(|row| row["passed"] == true), "{report:#}");
+    assert_eq!(report["passed"], true);
+}
