@@ -42,7 +42,8 @@ async fn main() -> Result<(), Failure> {
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?.to_string();
     tokio::spawn(service.clone().serve(listener, std::future::pending()));
-    let requests = Arc::new(prepare(&service, &address, if test { 8 } else { MEMBERS }).await?);
+    let (requests, operator_key) = prepare(&service, &address, if test { 8 } else { MEMBERS }).await?;
+    let requests = Arc::new(requests);
 
     let full = load(&address, &requests, span, None).await?;
     println!("{:<13} {:>7.0} keys/s   {full}", "full load", full.rate());
@@ -50,6 +51,16 @@ async fn main() -> Result<(), Failure> {
         let report = load(&address, &requests, span, Some(rate)).await?;
         println!("{name:<13} {:>7.0} keys/s   {report}", report.rate());
     }
+    let began = Instant::now();
+    let off =
+        reqwest::Client::new().patch(format!("http://{address}/v1/operator/organization")).bearer_auth(operator_key);
+    off.json(&json!({ "module_enabled": false })).send().await?.error_for_status()?;
+    println!(
+        "{:<13} {:>7} keys revoked in {:.0} ms",
+        "module off",
+        requests.len(),
+        began.elapsed().as_secs_f64() * 1000.0
+    );
     Ok(())
 }
 
@@ -143,7 +154,8 @@ async fn read_answer(stream: &mut TcpStream, buffer: &mut [u8]) -> Result<bool, 
 }
 
 /// An organization with members, each with a phone; one ready-made request for each.
-async fn prepare(service: &Service, address: &str, members: usize) -> Result<Vec<Vec<u8>>, Failure> {
+/// Also returns the operator key.
+async fn prepare(service: &Service, address: &str, members: usize) -> Result<(Vec<Vec<u8>>, String), Failure> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let http = reqwest::Client::new();
     let key = service.bootstrap_organization("Bench").await?.operator_key;
@@ -212,5 +224,5 @@ async fn prepare(service: &Service, address: &str, members: usize) -> Result<Vec
             .into_bytes(),
         );
     }
-    Ok(requests)
+    Ok((requests, key))
 }
