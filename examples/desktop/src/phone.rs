@@ -144,7 +144,7 @@ impl Pressing {
     }
 
     /// Waits for its outcome.
-    pub async fn outcome(mut self) -> Result<PressOutcome, Failure> {
+    pub async fn outcome(&mut self) -> Result<PressOutcome, Failure> {
         loop {
             if let News::Outcome(outcome) = self.next().await? {
                 return Ok(*outcome);

@@ -1,5 +1,7 @@
 //! The commands as a person or a script runs them: separate processes, exit codes, one JSON document.
 
+#![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail like tests")]
+
 use std::{
     io::{BufRead as _, BufReader},
     path::Path,

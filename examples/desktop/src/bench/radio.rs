@@ -1,8 +1,14 @@
 //! From the press to the verdict, on the air.
 
-use std::fs;
+use std::{
+    collections::VecDeque,
+    time::{Duration, Instant},
+};
 
-use keybutton::radio::air::{AirControl, Broker, BrokerOptions, Participant};
+use keybutton::{
+    press::PressOptions,
+    radio::air::{AirControl, Broker, BrokerOptions, Participant},
+};
 use keybutton_protocol::api::DoorId;
 
 use super::{
@@ -11,14 +17,13 @@ use super::{
 };
 use crate::{
     failure::Failure,
-    lock_host::{LockFolder, LockOptions, VirtualLock},
+    lock_host::{LockOptions, VirtualLock},
     organization::DoorWish,
     phone::{Phone, PhoneOptions},
 };
 
 const FAST_DOOR: &str = "Fast";
 const SLOW_DOOR: &str = "Slow";
-const MEMBER: &str = "Ann";
 
 /// Times of one flow, milliseconds.
 #[derive(Default)]
@@ -34,22 +39,19 @@ pub(super) async fn times(presses: u32, seed: u64) -> Result<Vec<Row>, Failure> 
     let ground = Ground::lay(vec![DoorWish::named(FAST_DOOR), slow]).await?;
     let broker = Broker::listen(([127, 0, 0, 1], 0).into(), BrokerOptions { seed }).await?;
     let air = AirControl::join(broker.endpoint()).await?;
-    ground.member(MEMBER).await?;
-    let phone = Phone::start(PhoneOptions {
-        folder: ground.state.phone(MEMBER)?,
-        endpoint: broker.endpoint().clone(),
-        participant: Participant::named(MEMBER).at(2.0, 0.0),
-        service: ground.service.url().to_owned(),
-        app: ground.organization.app().clone(),
-    })
-    .await?;
-    phone.sign_in(ground.organization.token(MEMBER)?).await?;
+    let bench = Bench { ground: &ground, broker: &broker, air: &air };
+    let strangers = presses.div_ceil(3);
+    let phones = bench.phones(strangers).await?;
+    let phone = phones.first().ok_or_else(|| bench_failed("it has no phone"))?;
 
-    let bench = Bench { ground: &ground, broker: &broker, air: &air, phone: &phone };
-    let first = bench.first_openings(presses.div_ceil(3)).await?;
-    let known = bench.known_keys(presses.div_ceil(3)).await?;
-    let fast = bench.fast(presses).await?;
-    drop(phone);
+    let fast_lock = bench.lock(FAST_DOOR).await?;
+    let first = bench.first_openings(&phones).await?;
+    let fast = bench.fast(phone, presses).await?;
+    drop(fast_lock);
+    let slow_lock = bench.lock(SLOW_DOOR).await?;
+    let known = bench.known_keys(phone, presses.div_ceil(3)).await?;
+    drop(slow_lock);
+    drop(phones);
     ground.service.stop().await?;
     let mut rows = Vec::new();
     rows.extend(figures("fast", fast, Some(300.0)));
@@ -62,67 +64,79 @@ struct Bench<'a> {
     ground: &'a Ground,
     broker: &'a Broker,
     air: &'a AirControl,
-    phone: &'a Phone,
 }
 
 impl Bench<'_> {
-    /// The lock has never met the phone: its store is emptied before each press.
-    async fn first_openings(&self, presses: u32) -> Result<Times, Failure> {
+    /// Phones that hold their keys and have met no lock.
+    async fn phones(&self, count: u32) -> Result<Vec<Phone>, Failure> {
+        let mut phones = Vec::new();
+        for number in 0..count {
+            let name = format!("Member {number}");
+            self.ground.member(&name).await?;
+            let phone = Phone::start(PhoneOptions {
+                folder: self.ground.state.phone(&name)?,
+                endpoint: self.broker.endpoint().clone(),
+                participant: Participant::named(&name).at(2.0, 0.0),
+                service: self.ground.service.url().to_owned(),
+                app: self.ground.organization.app().clone(),
+            })
+            .await?;
+            phone.sign_in(self.ground.organization.token(&name)?).await?;
+            phones.push(phone);
+        }
+        Ok(phones)
+    }
+
+    /// Each phone opens for the first time.
+    async fn first_openings(&self, phones: &[Phone]) -> Result<Times, Failure> {
         let mut times = Times::default();
-        for number in 0..presses {
-            let store = LockFolder::new(self.ground.folder(FAST_DOOR)?).store();
-            fs::remove_file(&store).or_else(ignore_missing).map_err(|error| Failure::file(&store, &error))?;
-            let _lock = self.lock(FAST_DOOR, &format!("{FAST_DOOR} {number}")).await?;
-            self.press(self.ground.door(0)?, 3, &mut times).await?;
+        let mut budget = Budget::default();
+        for phone in phones {
+            budget.wait().await;
+            self.press(phone, self.ground.door(0)?, 3, &mut times).await?;
         }
         Ok(times)
     }
 
-    /// The lock knows the key, and does not do the fast phase. A restart between presses forgets its signing budget.
-    async fn known_keys(&self, presses: u32) -> Result<Times, Failure> {
+    /// The lock knows the key and does not do the fast phase.
+    async fn known_keys(&self, phone: &Phone, presses: u32) -> Result<Times, Failure> {
         let door = self.ground.door(1)?;
+        let mut budget = Budget::default();
         let mut times = Times::default();
-        for number in 0..=presses {
-            let _lock = self.lock(SLOW_DOOR, &format!("{SLOW_DOOR} {number}")).await?;
-            match number {
-                0 => self.press(door, 3, &mut Times::default()).await?,
-                _ => self.press(door, 2, &mut times).await?,
-            }
+        self.press(phone, door, 3, &mut Times::default()).await?;
+        for _ in 0..presses {
+            budget.wait().await;
+            self.press(phone, door, 2, &mut times).await?;
         }
         Ok(times)
     }
 
-    async fn fast(&self, presses: u32) -> Result<Times, Failure> {
-        let door = self.ground.door(0)?;
-        let _lock = self.lock(FAST_DOOR, FAST_DOOR).await?;
+    async fn fast(&self, phone: &Phone, presses: u32) -> Result<Times, Failure> {
         let mut times = Times::default();
         for _ in 0..presses {
-            self.press(door, 1, &mut times).await?;
+            self.press(phone, self.ground.door(0)?, 1, &mut times).await?;
         }
         Ok(times)
     }
 
-    async fn lock(&self, door: &str, name: &str) -> Result<VirtualLock, Failure> {
-        VirtualLock::start(LockOptions::new(self.ground.folder(door)?, self.broker.endpoint().clone(), name)).await
+    async fn lock(&self, door: &str) -> Result<VirtualLock, Failure> {
+        VirtualLock::start(LockOptions::new(self.ground.folder(door)?, self.broker.endpoint().clone(), door)).await
     }
 
-    async fn press(&self, door: &DoorId, round_trips: u32, times: &mut Times) -> Result<(), Failure> {
+    async fn press(&self, phone: &Phone, door: &DoorId, round_trips: u32, times: &mut Times) -> Result<(), Failure> {
         self.air.take_links().await?;
-        let outcome = self.phone.press_door(door).await?;
+        let mut pressing = phone.press(PressOptions::door(door.clone()))?;
+        let outcome = pressing.outcome().await?;
         // At once, before the link moves more values for the lock's own sake.
         let links = self.air.take_links().await?;
+        pressing.press().settled().done().await;
         let metrics = &outcome.metrics;
         if outcome.outcome.name() != "opened" || metrics.round_trips != round_trips {
-            return Err(Failure::new(
-                "bench-failed",
-                format_args!(
-                    "a press ended {} {} after {} round trips instead of {round_trips}",
-                    outcome.outcome.name(),
-                    outcome.outcome.code().map_or("", |code| code.entry().name),
-                    metrics.round_trips
-                ),
-                "Report this as a defect.",
-            ));
+            let (name, code) = (outcome.outcome.name(), outcome.outcome.code().map_or("", |code| code.entry().name));
+            return Err(bench_failed(&format!(
+                "a press ended {name} {code} after {} round trips instead of {round_trips}",
+                metrics.round_trips
+            )));
         }
         let searching: u64 = metrics.phases.iter().filter(|(name, _)| *name == "searching").map(|(_, us)| us).sum();
         let on_links: u64 = links.iter().filter(|link| !link.ended).map(|link| link.setup_us + link.in_flight_us).sum();
@@ -151,6 +165,24 @@ fn figures(what: &str, mut times: Times, bar: Option<f64>) -> [Row; 4] {
     ]
 }
 
-fn ignore_missing(error: std::io::Error) -> std::io::Result<()> {
-    if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+/// Keeps below a lock's signing budget (docs/PROTOCOL.md section 14).
+#[derive(Default)]
+struct Budget(VecDeque<Instant>);
+
+impl Budget {
+    const SIGNATURES: usize = 9;
+    const WINDOW: Duration = Duration::from_millis(10_500);
+
+    async fn wait(&mut self) {
+        if self.0.len() == Self::SIGNATURES
+            && let Some(oldest) = self.0.pop_front()
+        {
+            tokio::time::sleep_until((oldest + Self::WINDOW).into()).await;
+        }
+        self.0.push_back(Instant::now());
+    }
+}
+
+fn bench_failed(why: &str) -> Failure {
+    Failure::new("bench-failed", format_args!("the bench failed: {why}"), "Report this as a defect.")
 }
