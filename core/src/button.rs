@@ -36,7 +36,7 @@ pub struct Facts<'a> {
 /// Tells whether the Key Button is there; a hidden one comes with exactly one reason.
 ///
 /// The service decides; without a connection its last answer stands, so that a member keeps the button in a cellar.
-/// Signed in but never in contact counts as unknown to the service: a button that can't work yet is not shown.
+/// Signed in but never in contact the device is not enrolled: a button that can't work yet is not shown.
 pub fn key_button(facts: &Facts<'_>) -> ButtonState {
     if !facts.signed_in {
         return ButtonState::Hidden(HiddenReason::NotSignedIn);

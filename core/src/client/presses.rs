@@ -68,6 +68,7 @@ impl Inner {
         press: UnlockId,
         listener: Arc<dyn PressListener>,
     ) -> Result<Arc<Press>, KeyError> {
+        self.ticket()?;
         let now = self.now().moment;
         let course = {
             let presses = self.presses();

@@ -218,6 +218,7 @@ impl Run {
             None => {
                 self.failures += 1;
                 if self.failures >= FAILURES_MAX {
+                    let code = self.online.known_refusal().unwrap_or(code);
                     return self.fail(code, Cause::LinkLost, env);
                 }
             }

@@ -167,7 +167,11 @@ pub(super) fn step<C: Crypto>(state: State<C>, input: Input, run: &mut Run, env:
             | State::Dropping
             | State::Waiting,
             Input::Timer,
-        ) if run.deadline_is_due(env) => run.fail(ErrorCode::TimedOut, Cause::Deadline, env),
+        ) if run.deadline_is_due(env) => {
+            // What the service says of the door is more than that its lock was silent.
+            let code = run.online.known_refusal().unwrap_or(ErrorCode::TimedOut);
+            run.fail(code, Cause::Deadline, env)
+        }
         (State::Connecting | State::Proving(_) | State::Deciding(_), Input::Timer) if run.link_is_overdue(env) => {
             run.lost(ErrorCode::LinkLost, env)
         }

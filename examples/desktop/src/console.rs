@@ -43,6 +43,8 @@ fn colours() -> bool {
     stdout().is_terminal() && !unwanted && env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
+const TICK: Duration = Duration::from_millis(120);
+
 /// A spinner on standard error; nothing where that is no terminal.
 #[derive(Debug)]
 pub struct Progress(ProgressBar);
@@ -55,8 +57,18 @@ impl Progress {
             bar.set_style(style.tick_chars("-\\|/ "));
         }
         bar.set_message(text.to_owned());
-        bar.enable_steady_tick(Duration::from_millis(120));
-        Self(bar)
+        let progress = Self(bar);
+        progress.spin(true);
+        progress
+    }
+
+    /// Spins, or stands still: spinning takes a thread that wakes up several times a second.
+    pub fn spin(&self, on: bool) {
+        if on && !self.0.is_hidden() {
+            self.0.enable_steady_tick(TICK);
+        } else {
+            self.0.disable_steady_tick();
+        }
     }
 
     /// Says what is being done now.

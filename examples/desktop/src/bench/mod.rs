@@ -79,7 +79,7 @@ pub async fn run(options: &BenchOptions, mut tell: impl FnMut(Told<'_>)) -> Resu
         }
     };
     for part in Part::ALL.into_iter().filter(|part| options.parts.contains(part)) {
-        tell(Told::Begins(title(part)));
+        tell(Told::Begins(part, title(part)));
         let found = match part {
             Part::Flows => cpu::flows().await?,
             Part::Cpu => cpu::times(options.cpu_presses).await?,
@@ -97,7 +97,7 @@ pub async fn run(options: &BenchOptions, mut tell: impl FnMut(Told<'_>)) -> Resu
 #[derive(Clone, Copy, Debug)]
 pub enum Told<'a> {
     /// A part begins.
-    Begins(&'static str),
+    Begins(Part, &'static str),
     /// A figure is there.
     Row(&'a Row),
 }

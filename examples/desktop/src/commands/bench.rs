@@ -50,8 +50,9 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode, Failure> {
     };
     let progress = Progress::start(true, "measuring");
     let report = bench::run(&options, |told| match told {
-        Told::Begins(title) => {
+        Told::Begins(part, title) => {
             progress.say(title);
+            progress.spin(part != Part::Idle);
             if !args.json {
                 progress.above(|| println!("\n{}", paint(Paint::Bold, title)));
             }

@@ -163,10 +163,8 @@ fn token_of(name: &'static str, whole: Vec<u8>, aad: &[u8]) -> Signed {
 /// The reader certificate in compressed form.
 pub(super) fn compressed_certificate() -> Vec<u8> {
     let (subject, key) = (certificate::display_name(&sub().0), public("reader"));
-    let request = CertificateRequest {
-        subject: std::str::from_utf8(&subject).unwrap(),
-        ..CertificateRequest::shortest(&key)
-    };
+    let request =
+        CertificateRequest { subject: std::str::from_utf8(&subject).unwrap(), ..CertificateRequest::shortest(&key) };
     let mut out = [0; COMPRESSED_MAX];
     let len = certificate::issue(&mut signer("site ca"), &request, &mut out).unwrap();
     out[..len].to_vec()
