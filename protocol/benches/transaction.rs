@@ -27,7 +27,7 @@ use keybutton_protocol::{
     reader::{self, Deciding, Prepared, Setup},
     verdict::{AuditHead, Reason, Report, Verdict},
 };
-use rand_core::{TryCryptoRng, TryRng};
+use rand_core::{TryCryptoRng, TryRng, utils::next_word_via_fill};
 
 const NOW: UnixTime = UnixTime(1_893_491_100);
 const PRESS: PressInfo = PressInfo::new(UnlockId([7; 16]), Intent::Unlock);
@@ -240,15 +240,11 @@ impl TryRng for SystemRng {
     type Error = Infallible;
 
     fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-        let mut bytes = [0; 4];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u32::from_le_bytes(bytes))
+        next_word_via_fill(self)
     }
 
     fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-        let mut bytes = [0; 8];
-        self.try_fill_bytes(&mut bytes)?;
-        Ok(u64::from_le_bytes(bytes))
+        next_word_via_fill(self)
     }
 
     fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {

@@ -132,7 +132,7 @@ mod sealed {
         Deserializable, Kem, OpModeR, OpModeS, Serializable, aead::AesGcm256, inout::InOutBuf, kdf::HkdfSha256,
         kem::DhP256HkdfSha256, single_shot_open_inout_detached, single_shot_seal_inout_detached_with_rng,
     };
-    use rand_core::{TryCryptoRng, TryRng};
+    use rand_core::{TryCryptoRng, TryRng, utils::next_word_via_fill};
     use zeroize::Zeroizing;
 
     use super::{ENVELOPE_MAX, EnvelopeError};
@@ -235,15 +235,11 @@ mod sealed {
         type Error = Infallible;
 
         fn try_next_u32(&mut self) -> Result<u32, Infallible> {
-            let mut bytes = [0; 4];
-            self.try_fill_bytes(&mut bytes)?;
-            Ok(u32::from_le_bytes(bytes))
+            next_word_via_fill(self)
         }
 
         fn try_next_u64(&mut self) -> Result<u64, Infallible> {
-            let mut bytes = [0; 8];
-            self.try_fill_bytes(&mut bytes)?;
-            Ok(u64::from_le_bytes(bytes))
+            next_word_via_fill(self)
         }
 
         fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Infallible> {
