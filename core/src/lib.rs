@@ -82,3 +82,8 @@ pub use outcome::{Outcome, PressOutcome};
 pub use pending::Pending;
 pub use press::{Press, PressListener, PressOptions};
 pub use unlock::Phase;
+
+/// Compiles what the README shows.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
