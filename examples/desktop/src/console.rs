@@ -88,6 +88,11 @@ impl Drop for Progress {
     }
 }
 
+/// A number of things.
+pub fn count(number: u32, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
 /// A duration as a person reads it.
 pub fn duration(micros: u64) -> String {
     match micros {

@@ -59,7 +59,7 @@ impl From<AirError> for Failure {
             AirError::Unreachable(_) => "Start `keybutton serve` or `keybutton air`, or give its address with --air.",
             AirError::Refused(_) => "Choose another name, or stop the other process that uses it.",
             AirError::UnknownParticipant(_) | AirError::UnexpectedAnswer => {
-                "See who is there with `keybutton air --list`."
+                "See who is there with `keybutton air list`."
             }
         };
         Self::new("air-failed", error, remedy)

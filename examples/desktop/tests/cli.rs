@@ -136,6 +136,14 @@ fn lock_and_phone_in_their_own_processes_meet() {
     let output = run(state, &["nearby", "--for", "2s"]);
     assert!(text(&output).contains("Front door"), "{}", text(&output));
 
+    let running: Value = serde_json::from_slice(&std::fs::read(state.join("running.json")).unwrap()).unwrap();
+    let air = running["air"].as_str().unwrap();
+    let output = run(state, &["air", "--air", air, "set", "Front door", "--mtu", "23", "--latency", "5ms"]);
+    assert!(text(&output).contains("MTU 23"), "{}", text(&output));
+    let report = json(&run(state, &["press", "Front door", "--json"]));
+    assert_eq!(report["outcome"], "opened");
+    assert!(report["packets"]["to_lock"].as_u64().unwrap() > 10, "small values need more of them: {report:#}");
+
     let output = run(state, &["lock", "Front door"]);
     assert_eq!(output.status.code(), Some(2));
     assert!(text(&output).contains("lock-running") || text(&output).contains("air-failed"), "{}", text(&output));

@@ -15,7 +15,7 @@ use super::{
     print_json,
 };
 use crate::{
-    console::{Paint, Progress, duration, paint},
+    console::{Paint, Progress, count, duration, paint},
     failure::Failure,
     phone::{News, Phone, Pressing},
     press_report::PressReport,
@@ -139,9 +139,9 @@ fn tell(report: &PressReport) {
         paint(
             Paint::Dim,
             &format!(
-                "  {} in all, {} round trips, {} bytes to the lock, {} to the phone{}",
+                "  {} in all, {}, {} bytes to the lock, {} to the phone{}",
                 duration(report.total_us),
-                report.round_trips,
+                count(report.round_trips, "round trip"),
                 report.bytes.to_lock,
                 report.bytes.to_phone,
                 if report.fast { ", fast phase" } else { "" }

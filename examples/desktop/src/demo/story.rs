@@ -4,7 +4,7 @@ use keybutton::unlock::Phase;
 
 use super::report::DemoReport;
 use crate::{
-    console::{Paint, Progress, duration, paint},
+    console::{Paint, Progress, count, duration, paint},
     press_report::PressReport,
 };
 
@@ -142,7 +142,7 @@ fn verdict(press: &PressReport) -> String {
     let shown = match light {
         Some(light) => {
             let tones = lock.map_or(0, |lock| lock.tones_hz.len());
-            format!("{light} light, {tones} tones")
+            format!("{light} light, {}", count(u32::try_from(tones).unwrap_or(u32::MAX), "tone"))
         }
         None => "the lock shows nothing".to_owned(),
     };
@@ -157,11 +157,10 @@ fn verdict(press: &PressReport) -> String {
 
 fn figures(press: &PressReport) -> String {
     let way = if press.fast { "fast phase, " } else { "" };
-    let trips = if press.round_trips == 1 { "round trip" } else { "round trips" };
     format!(
-        "{} in all; {way}{} {trips}, {} bytes to the lock, {} to the phone; press {}",
+        "{} in all; {way}{}, {} bytes to the lock, {} to the phone; press {}",
         duration(press.total_us),
-        press.round_trips,
+        count(press.round_trips, "round trip"),
         press.bytes.to_lock,
         press.bytes.to_phone,
         press.id.get(..8).unwrap_or_default(),
