@@ -35,8 +35,10 @@ const DEFAULT_NOT_BEFORE: &[u8] = b"200101000000Z";
 const DEFAULT_NOT_AFTER: &[u8] = b"490101000000Z";
 const PROFILE: [u8; 4] = [0x04, 0x02, 0x00, 0x00];
 const SERIAL_MAX: usize = 20;
-/// Three tries in four give a longer signature: 32 of them do in one case of 10,000.
-const SIGNING_TRIES: usize = 32;
+/// A signature that is short enough in DER to stop at: one in 512 is.
+const SIGNATURE_SHORT: usize = 69;
+/// How many signatures are made at most: 3 certificates in 10,000 get a longer one than they might.
+const SIGNING_TRIES: usize = 4_096;
 const NAME_MAX: usize = 32;
 
 /// Why a reader certificate is refused.
@@ -213,8 +215,8 @@ impl<'a> CertificateRequest<'a> {
 
 /// Has a site CA sign a reader certificate; writes the compressed form and returns its length.
 ///
-/// A signature takes 70 to 72 bytes in DER, one in four the least; a signer with random nonces is asked again for a
-/// while, because the certificate travels in every opening.
+/// A signature mostly takes 70 to 72 bytes in DER. The certificate is made once and travels in every opening, so a
+/// signer with random nonces is asked again until one is short.
 ///
 /// Fails with [`CertificateError::Malformed`] when a field is out of range, [`CertificateError::Signature`] when the
 /// signer fails.
@@ -242,21 +244,20 @@ pub fn issue<S: Signer>(
     let mut tbs = [0; TBS_MAX];
     let len = certificate.write_tbs(&ca.public_key(), &mut tbs).filter(|_| valid).ok_or(CertificateError::Malformed)?;
     let tbs = tbs.get(..len).ok_or(CertificateError::Malformed)?;
+    let mut shortest = usize::MAX;
+    let mut last = None;
     for _ in 0..SIGNING_TRIES {
         let signature = ca.sign(tbs).map_err(|_| CertificateError::Signature)?;
-        let (again, short) = (signature == certificate.signature, is_short(&signature));
-        certificate.signature = signature;
-        if again || short {
+        let len = der::write_signature(&signature.0, &mut [0; 72]).ok_or(CertificateError::Malformed)?;
+        if len < shortest {
+            (shortest, certificate.signature) = (len, signature);
+        }
+        // A signer without random nonces makes the same one again.
+        if len <= SIGNATURE_SHORT || last.replace(signature) == Some(signature) {
             break;
         }
     }
     certificate.write_compressed(out).ok_or(CertificateError::Malformed)
-}
-
-/// Tells whether neither half of a signature needs a leading zero in DER.
-fn is_short(signature: &Signature) -> bool {
-    let (r, s) = signature.0.split_at(32);
-    [r, s].iter().all(|half| half.first().is_some_and(|first| *first < 0x80))
 }
 
 /// The common name that stands for a site or a lock: the first 8 hex digits of its identifier.

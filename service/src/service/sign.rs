@@ -36,11 +36,6 @@ pub(crate) const REVOCATION_VALIDITY_S: u32 = 30 * 86_400;
 /// Revocation Documents are valid from a little before now, for locks whose clock is behind.
 const BACKDATE_S: u32 = crate::issue::BACKDATE_S;
 
-/// An encoded signature that is short enough to stop at, and how many are made at most; one in about 500 is, and a lock
-/// is claimed once.
-const SIGNATURE_SHORT: usize = 69;
-const SIGNATURE_TRIES: u32 = 4_096;
-
 /// What binds a sealed key to its place.
 pub(crate) fn key_label(purpose: Purpose, organization: &str, site: Option<&str>) -> String {
     let purpose = match purpose {
@@ -153,9 +148,8 @@ impl Service {
 
     /// Has a site's CA sign a lock's reader certificate.
     ///
-    /// It travels in every opening, so all but the lock's name has the value that the compressed form leaves out, and of
-    /// several signatures, mostly 70 to 72 bytes, a short one is taken. A lock
-    /// is taken out of service by its site's lock table, not by a date.
+    /// It travels in every opening, so all but the lock's name has the value that the compressed form leaves out. A
+    /// lock is taken out of service by its site's lock table, not by a date.
     pub(crate) fn certificate(&self, ca: &SigningKey, sub: SubId, reader_key: &PublicKey) -> Answer<Vec<u8>> {
         let mut signer = self.signer(ca)?;
         let subject = display_name(&sub.0);
@@ -163,29 +157,10 @@ impl Service {
             subject: &String::from_utf8_lossy(&subject),
             ..CertificateRequest::shortest(reader_key)
         };
-        let mut shortest: Option<Vec<u8>> = None;
-        for _ in 0..SIGNATURE_TRIES {
-            let mut out = [0; COMPRESSED_MAX];
-            let len = certificate::issue(&mut signer, &request, &mut out).map_err(failed)?;
-            let issued = &out[..len];
-            if shortest.as_ref().is_none_or(|known| len < known.len()) {
-                shortest = Some(issued.to_vec());
-            }
-            if signature_len(issued) <= SIGNATURE_SHORT {
-                break;
-            }
-        }
-        shortest.ok_or_else(|| Code::Internal.into())
+        let mut out = [0; COMPRESSED_MAX];
+        let len = certificate::issue(&mut signer, &request, &mut out).map_err(failed)?;
+        Ok(out[..len].to_vec())
     }
-}
-
-/// The length of the DER signature that a compressed certificate ends with.
-fn signature_len(certificate: &[u8]) -> usize {
-    let ends_here = |len: &usize| {
-        let tail = certificate.len().checked_sub(*len).and_then(|at| certificate.get(at..));
-        tail.is_some_and(|tail| matches!(tail, [0x30, content, ..] if usize::from(*content) + 2 == *len))
-    };
-    (64..=72).find(ends_here).unwrap_or(usize::MAX)
 }
 
 fn access_data(element: &Element, group: GroupId, access_id: [u8; 8]) -> Answer<AccessData> {

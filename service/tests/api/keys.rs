@@ -58,6 +58,8 @@ async fn a_claimed_lock_is_provisioned_for_its_site() {
     certificate.check_subject(&SubId::from_slice(&lock.provision.sub_id.0).unwrap()).unwrap();
     certificate.check_dates(UnixTime(NOW)).unwrap();
     assert_eq!(certificate.key, keybutton_protocol::crypto::Signer::public_key(&lock.key));
+    // It travels in every opening: 81 bytes and the lock's name around a signature of at most 69 bytes.
+    assert!(lock.provision.certificate.0.len() <= 160, "{}", lock.provision.certificate.0.len());
     // The issuer in use and the next one.
     assert_eq!(lock.provision.issuers.len(), 2);
     assert_eq!(lock.provision.issuers[0].kid, site.kid);
