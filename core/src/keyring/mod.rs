@@ -133,6 +133,11 @@ impl Keyring {
         self.renew_after().is_none_or(|due| due <= now)
     }
 
+    /// Has the next contact download keys anew: a lock wants newer ones.
+    pub fn want_newer(&mut self) {
+        self.renew_after = Some(UnixTime(0));
+    }
+
     /// The secret shared with a lock that was opened before with the same access key.
     pub fn fast_key(&self, reader: ReaderId) -> Option<&Kpersistent> {
         self.fast.get(&reader)

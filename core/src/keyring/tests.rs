@@ -140,6 +140,9 @@ fn keys_are_due_at_half_of_their_validity() {
     assert!(!keyring.is_due(NOW));
     assert!(keyring.is_due(UnixTime(NOW.0 + 24 * 3600)));
     assert!(Keyring::new().is_due(NOW), "never downloaded");
+    let mut keyring = keyring;
+    keyring.want_newer();
+    assert!(keyring.is_due(NOW), "a lock wants newer ones");
 }
 
 #[test]

@@ -224,6 +224,10 @@ impl Run {
             }
             Meaning::Refused(refusal) => {
                 let (code, when) = self.explain(refusal.code, env);
+                if wants_newer_key(code) {
+                    env.keyring.want_newer();
+                    self.push(Action::SaveKeyring);
+                }
                 Outcome::Refused(Refusal { code, when, ..refusal })
             }
             Meaning::Unreadable => return self.finish(Cause::Unreadable, env),
@@ -318,4 +322,9 @@ impl Run {
             _ => (code, None),
         }
     }
+}
+
+/// Whether a newer key may be what the lock wants. The service gives none to whom it has nothing to give.
+const fn wants_newer_key(code: ErrorCode) -> bool {
+    matches!(code, ErrorCode::Revoked | ErrorCode::StaleDocument | ErrorCode::Expired | ErrorCode::KeyUnknown)
 }

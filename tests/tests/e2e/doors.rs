@@ -72,7 +72,7 @@ async fn two_doors_too_close_to_call_are_a_question() {
     }
     // Nobody answers.
     let before = (near.lock().view().verdicts, far.lock().view().verdicts);
-    let options = PressOptions { deadline: Duration::from_secs(3), ..PressOptions::default() };
+    let options = PressOptions { deadline: Duration::from_secs(4), ..PressOptions::default() };
     refused_by_phone(&press_with(&ann, options).await, "door-not-chosen");
     assert_eq!((near.lock().view().verdicts, far.lock().view().verdicts), before);
 }

@@ -34,7 +34,7 @@ async fn an_unconfirmed_press_is_asked_for_again_and_moves_the_bolt_once() {
     // Initiate and the answer to AUTH0 go through: in the fast phase the lock has all it needs.
     let knobs = Knobs { cut: cut(2, Manner::Silent, None), ..quick() };
     world.air.set_knobs("Ann", knobs).await.unwrap();
-    let options = PressOptions { deadline: Duration::from_millis(1_500), ..door.options() };
+    let options = PressOptions { deadline: Duration::from_secs(3), ..door.options() };
     let outcome = only_outcome_of(ann.press(options).unwrap()).await;
     unconfirmed(&outcome, "no-verdict");
     assert_eq!(door.openings().await, before + 1, "nobody told the phone");

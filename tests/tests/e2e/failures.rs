@@ -9,7 +9,10 @@ use keybutton::{
 use keybutton_desktop::{phone::Phone, service_host::ServiceHost};
 use keybutton_protocol::api::{ButtonState, HiddenReason};
 
-use crate::world::{World, code, hidden, opened, outcome_of, press, press_and_settle, reach, refused_by_phone};
+use crate::world::{
+    World, code, hidden, opened, outcome_of, patiently, press, press_and_settle, reach, refused_by_lock,
+    refused_by_phone,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_radio_that_is_off_or_goes_off_or_gone() {
@@ -36,6 +39,7 @@ async fn a_radio_that_is_off_or_goes_off_or_gone() {
     refused_by_phone(&outcome_of(pressing).await, "unsupported-device");
     assert_eq!(ann.keys().key_button(), hidden(HiddenReason::UnsupportedDevice));
     refused_by_phone(&press(&ann, &door).await, "unsupported-device");
+    assert_eq!(patiently(door.lock().ended()).await.code, "air-gone", "the lock says why it stopped");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -79,6 +83,36 @@ async fn without_a_key_the_first_press_needs_the_service() {
     assert_eq!(code(ben.sign_in(token).await), "service-unreachable");
     refused_by_phone(&press(&ben, &door).await, "service-unreachable");
     opened(&press(&ann, &door).await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_that_is_restarted_has_forgotten_nothing() {
+    let (mut world, door, group, ann) = World::with_ann().await;
+    let ben_member = world.member("Ben", &[&group]).await;
+    let ben = world.signed_in("Ben").await;
+    for phone in [&ann, &ben] {
+        opened(&press_and_settle(phone, &door).await);
+    }
+    let before = world.presses().await;
+    ben.set_online(false);
+    world.take(&ben_member, &group).await;
+    let revoked = world.revocations().await;
+
+    world.restart_service().await;
+
+    assert_eq!(world.presses().await, before);
+    assert_eq!(world.revocations().await, revoked);
+    assert_eq!(ann.refresh().await.unwrap(), ButtonState::Visible, "the session still counts");
+    let outcome = press_and_settle(&ann, &door).await;
+    opened(&outcome);
+    assert_eq!(world.press(outcome.press).await.witness, "lock", "audit goes on where it was");
+    refused_by_lock(&press(&ben, &door).await, "revoked");
+    // A lock added now is one more of the same site.
+    let back = world.door("Back", 2.0).await;
+    let more = world.group("Back", &[&back]).await;
+    world.organization.grant(&world.member("Cid", &[]).await, &more).await.unwrap();
+    let cid = world.signed_in("Cid").await;
+    opened(&press(&cid, &back).await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

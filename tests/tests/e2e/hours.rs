@@ -3,10 +3,14 @@
 use std::time::Duration;
 
 use keybutton::PressOptions;
+use keybutton_desktop::lock_host::{Command, LockEvent};
+use keybutton_lock::{Lockdown, env::BoltEvent, feedback::Signal};
 use keybutton_service::operator::ChangeDoor;
 use serde_json::{Value, json};
 
-use crate::world::{World, now, opened, press, press_and_settle, press_with, refused_by_lock, refused_by_phone};
+use crate::world::{
+    World, now, opened, patiently, press, press_and_settle, press_with, refused_by_lock, refused_by_phone,
+};
 
 /// Half an hour around noon of the day that is 30 hours ahead: closed now, and open within the life of a key.
 fn tomorrow_noon() -> Value {
@@ -55,6 +59,33 @@ async fn a_use_limit_is_counted_by_the_lock() {
     ann.refresh().await.unwrap();
     refused_by_lock(&press_and_settle(&ann, &door).await, "use-limit");
     assert_eq!(door.openings().await, 2);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_a_hand_at_the_lock_decides_counts() {
+    let (_world, door, _group, ann) = World::with_ann().await;
+    opened(&press_and_settle(&ann, &door).await);
+    assert_eq!(door.openings().await, 1);
+    let hindrances = [
+        (Command::Privacy(true), Command::Privacy(false), "privacy"),
+        (Command::Lockdown(Lockdown::Door), Command::Lockdown(Lockdown::Off), "locked-down"),
+    ];
+    for (hinder, lift, code) in hindrances {
+        door.lock().command(hinder);
+        refused_by_lock(&press_and_settle(&ann, &door).await, code);
+        door.lock().command(lift);
+        let before = door.openings().await;
+        opened(&press_and_settle(&ann, &door).await);
+        assert_eq!(door.openings().await, before + 1);
+    }
+    // The verdict is the lock's decision, which moves the bolt: a jam shows at the lock, and to the next press.
+    door.lock().command(Command::Jam(true));
+    let mut events = door.lock().events();
+    opened(&press_and_settle(&ann, &door).await);
+    patiently(async { while events.recv().await.unwrap() != LockEvent::Bolt(BoltEvent::Jammed) {} }).await;
+    let shown = door.lock().wait_for(|view| view.answer.is_some_and(|answer| answer.signal == Signal::Fault));
+    patiently(shown).await.unwrap();
+    refused_by_lock(&press_and_settle(&ann, &door).await, "hardware");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

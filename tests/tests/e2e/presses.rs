@@ -3,7 +3,7 @@
 use keybutton::PressOptions;
 use keybutton_protocol::api::ButtonState;
 
-use crate::world::{World, opened, phases, press, press_and_settle, press_with};
+use crate::world::{World, opened, outcome_of, phases, press, press_and_settle, press_with};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_first_press_downloads_and_the_next_is_fast_even_after_a_restart_without_the_service() {
@@ -47,6 +47,27 @@ async fn the_first_press_downloads_and_the_next_is_fast_even_after_a_restart_wit
     opened(&fourth);
     assert_eq!(fourth.door.as_ref(), Some(&door.id), "the only door in range");
     assert!(ann.refresh().await.is_err(), "the service was not needed for any of it");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_crowd_at_one_door_gets_in() {
+    let (world, door, group, ann) = World::with_ann().await;
+    let mut phones = vec![ann];
+    for name in ["Ben", "Cid", "Dan", "Eve"] {
+        world.member(name, &[&group]).await;
+        phones.push(world.signed_in(name).await);
+    }
+    // The lock takes two links at once. First nobody is known to it, then everybody.
+    for fast in [false, true] {
+        let pressing: Vec<_> = phones.iter().map(|phone| phone.press(door.options()).unwrap()).collect();
+        for pressing in pressing {
+            let outcome = outcome_of(pressing).await;
+            assert!(!opened(&outcome).replayed);
+            assert_eq!(outcome.metrics.fast, fast);
+        }
+    }
+    assert_eq!(door.lock().view().verdicts, 10);
+    world.no_links().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

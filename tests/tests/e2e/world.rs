@@ -184,6 +184,13 @@ impl World {
         self.service.take().unwrap().stop().await.unwrap();
     }
 
+    /// Stops the service and starts it again on the same database, at the same address.
+    pub async fn restart_service(&mut self) {
+        self.stop_service().await;
+        let address = self.organization.client().base().strip_prefix("http://").unwrap().parse().unwrap();
+        self.service = Some(ServiceHost::start(&self.state.service().unwrap(), address).await.unwrap());
+    }
+
     pub fn stop_air(&mut self) {
         self.broker = None;
     }
