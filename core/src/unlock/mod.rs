@@ -32,7 +32,8 @@ impl<C: Crypto> Machine<C> {
     /// Makes a press that has not begun: nothing happens before [`Input::Begin`].
     ///
     /// `press` is fresh for a new user action. Only a press with [`UnlockOptions::repeats`] reuses the id of the one it
-    /// repeats, no longer than [`UnlockOptions::REPEAT_US`] after that began.
+    /// repeats; its deadline has to lie within the 60 s from the begin of that one, while a lock surely remembers its
+    /// verdict (docs/PROTOCOL.md section 16).
     pub fn new(press: UnlockId, options: UnlockOptions) -> Self {
         Self { state: State::Idle, run: Run::new(press, options) }
     }

@@ -58,8 +58,8 @@ impl UnlockOptions {
     /// 10 s.
     pub const DEADLINE_US: u64 = 10_000_000;
 
-    /// How long after the lock was asked first a press may be repeated under its id, 20 s: well inside the time a lock
-    /// remembers its verdict (docs/PROTOCOL.md section 16).
+    /// How long a press goes on asking the lock by itself after it was asked first, 20 s (docs/PROTOCOL.md section 16).
+    /// A repeat that the member asks for has a deadline of its own, set by whoever makes its machine.
     pub const REPEAT_US: u64 = 20_000_000;
 }
 
