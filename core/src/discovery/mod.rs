@@ -11,7 +11,7 @@ use std::collections::HashMap;
 use keybutton_protocol::{
     api::{DoorId, SiteId},
     crypto::Crypto,
-    ids::UnixTime,
+    ids::{GroupId, LockNumber, UnixTime},
 };
 
 pub use self::rank::{AMBIGUITY_DB, Pick};
@@ -140,11 +140,15 @@ impl Discovery {
 
     /// The doors in range, nearest first; of doors equally near, the one opened last from this phone first.
     pub fn ranked(&self, now: Moment, keyring: &Keyring) -> Vec<Candidate> {
-        let mut candidates: Vec<Candidate> = self
-            .heard
-            .iter()
-            .filter(|(_, heard)| now.since(heard.last) < GONE_US)
-            .filter_map(|(peripheral, heard)| candidate(peripheral, heard, keyring))
+        // A lock that has just changed its address was heard at two: it is where it was heard last.
+        let mut locks: HashMap<(GroupId, LockNumber), (Moment, &PeripheralId)> = HashMap::new();
+        for (peripheral, heard) in self.heard.iter().filter(|(_, heard)| now.since(heard.last) < GONE_US) {
+            let place = locks.entry((heard.resolved.group, heard.resolved.number)).or_insert((heard.last, peripheral));
+            *place = (heard.last, peripheral).max(*place);
+        }
+        let mut candidates: Vec<Candidate> = locks
+            .into_values()
+            .filter_map(|(_, peripheral)| candidate(peripheral, self.heard.get(peripheral)?, keyring))
             .collect();
         rank::sort(&mut candidates);
         candidates

@@ -60,13 +60,7 @@ pub(super) fn sort(candidates: &mut [Candidate]) {
 
 /// Picks from ranked candidates. Prior use puts equals in order and never decides between them.
 pub(super) fn pick(ranked: Vec<Candidate>) -> Pick {
-    let mut doors: Vec<Candidate> = Vec::new();
-    for candidate in ranked.into_iter().filter(|candidate| candidate.door.is_some()) {
-        // A lock that has just changed its address is in the list twice.
-        if doors.iter().all(|door| door.door != candidate.door) {
-            doors.push(candidate);
-        }
-    }
+    let mut doors: Vec<Candidate> = ranked.into_iter().filter(|candidate| candidate.door.is_some()).collect();
     let Some(best) = doors.first() else { return Pick::Nothing };
     let floor = best.strength_db - AMBIGUITY_DB;
     doors.retain(|door| door.strength_db > floor);

@@ -122,6 +122,23 @@ fn a_chosen_door_is_found_by_tag_whatever_is_nearer() {
 }
 
 #[test]
+fn a_lock_that_changed_its_address_is_where_it_was_heard_last() {
+    let mut street = Street::new();
+    street.hear_lock(1, -50);
+    let mut moved = street.advertisement(1, -70, AdvertFlags::default());
+    moved.peripheral = PeripheralId("moved".into());
+    assert!(street.hear(&moved));
+    let listed = street.discovery.ranked(street.now, &street.keyring);
+    assert_eq!(listed.iter().map(|candidate| &candidate.peripheral).collect::<Vec<_>>(), [&moved.peripheral]);
+    let Pick::One(one) = street.discovery.pick(street.now, &street.keyring) else { panic!("one lock") };
+    assert_eq!(one.peripheral, moved.peripheral);
+    // What did not answer there is looked for where it was heard before.
+    street.discovery.forget(&moved.peripheral);
+    let found = street.discovery.find(&door(street.world.group, 1), street.now, &street.keyring).unwrap();
+    assert_eq!(found.peripheral, PeripheralId("p1".into()));
+}
+
+#[test]
 fn flags_are_unmasked() {
     let mut street = Street::new();
     let busy = street.advertisement(1, -60, AdvertFlags::BUSY.with(AdvertFlags::BATTERY_LOW));
