@@ -61,6 +61,8 @@ impl Run {
         }
         let ranked = env.discovery.ranked(now, env.keyring);
         if ranked.iter().all(|candidate| candidate.door.is_none()) {
+            // What was heard may have been forgotten meanwhile; the next lock starts the time anew.
+            self.timers.settle = None;
             return State::Searching;
         }
         let end = *self.timers.settle.get_or_insert(now.after(SETTLE_US));
@@ -71,7 +73,13 @@ impl Run {
         }
         self.timers.settle = None;
         match env.discovery.pick(now, env.keyring) {
-            Pick::One(candidate) if !candidate.busy => self.approach(&candidate, env),
+            Pick::One(candidate) if !candidate.busy => {
+                // With no door chosen nobody could say so when the search began.
+                if candidate.tap_hint {
+                    self.phase(Phase::HoldToLock(candidate.door.clone()), now);
+                }
+                self.approach(&candidate, env)
+            }
             Pick::Nothing | Pick::One(_) => State::Searching,
             Pick::Ambiguous(candidates) => {
                 let doors = candidates.iter().filter_map(|candidate| candidate.door.clone()).collect();

@@ -229,6 +229,22 @@ fn a_lock_that_wants_the_phone_held_to_it_says_so_first() {
     let mut rig = Rig::with(world, keyring);
     assert!(opened(&rig.press_door(1, 1).outcome));
     assert_eq!(rig.phase_names()[..3], ["searching", "hold-to-lock", "connecting"]);
+    assert!(opened(&rig.press(2, UnlockOptions::default()).outcome));
+    assert_eq!(rig.phase_names()[..3], ["searching", "hold-to-lock", "connecting"], "also when none was chosen");
+}
+
+#[test]
+fn doors_forgotten_while_they_are_told_apart_leave_no_timer_behind() {
+    let mut rig = Rig::new();
+    rig.start(1, UnlockOptions::default());
+    rig.turn();
+    rig.feed(Input::Heard(rig.advertisement(1)));
+    let settled = rig.machine.next_timer().unwrap();
+    rig.discovery.keyring_changed();
+    rig.now = settled;
+    rig.feed(Input::Timer);
+    assert!(rig.machine.next_timer().unwrap() > settled, "the driver would spin");
+    assert!(opened(&rig.run_to_end().outcome));
 }
 
 #[test]
