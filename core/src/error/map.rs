@@ -52,7 +52,8 @@ impl ErrorCode {
         let said = problem.and_then(|problem| Self::from_name(&problem.code)).filter(|code| code.is_of_service());
         said.unwrap_or(match status {
             401 => Self::SessionRejected,
-            403 => Self::NoPermission,
+            // Anything on the way may say 403; only the service speaks of the member's access.
+            403 if problem.is_some() => Self::NoPermission,
             400 | 404 | 405 | 409 | 413 | 415 | 422 => Self::InvalidRequest,
             _ => Self::ServiceFailed,
         })

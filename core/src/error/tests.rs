@@ -79,6 +79,8 @@ fn service_answers_map_by_code_then_by_status() {
     assert_eq!(ErrorCode::from_http(409, Some(&problem("device-limit-reached", 409))), ErrorCode::DeviceLimitReached);
     assert_eq!(ErrorCode::from_http(401, Some(&problem("something-new", 401))), ErrorCode::SessionRejected);
     assert_eq!(ErrorCode::from_http(404, Some(&problem("no-verdict", 404))), ErrorCode::InvalidRequest);
+    assert_eq!(ErrorCode::from_http(403, Some(&problem("something-new", 403))), ErrorCode::NoPermission);
+    assert_eq!(ErrorCode::from_http(403, None), ErrorCode::ServiceFailed, "a proxy's word is not the service's");
     assert_eq!(ErrorCode::from_http(502, None), ErrorCode::ServiceFailed);
     assert_eq!(ErrorCode::from_http(302, None), ErrorCode::ServiceFailed);
 }
