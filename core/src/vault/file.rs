@@ -157,14 +157,16 @@ impl Vault for FileVault {
 
     fn wipe(&self) -> Result<(), VaultError> {
         let _writing = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
+        // One that can't be removed must not save the others.
+        let mut removed = Ok(());
         for path in entries(&self.dir)? {
             match fs::remove_file(&path) {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(VaultError::io(path, &error)),
+                Err(error) => removed = removed.and(Err(VaultError::io(path, &error))),
             }
         }
-        sync_dir(&self.dir).map_err(|error| VaultError::io(&self.dir, &error))
+        removed.and(sync_dir(&self.dir).map_err(|error| VaultError::io(&self.dir, &error)))
     }
 }
 

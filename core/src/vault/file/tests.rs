@@ -168,6 +168,20 @@ fn wipe_removes_damaged_entries_and_left_overs_but_no_strangers() -> TestResult 
 }
 
 #[test]
+fn an_entry_that_cannot_be_removed_does_not_save_the_others() -> TestResult {
+    let dir = TempDir::new()?;
+    let vault = vault(&dir);
+    for name in ["a", "c"] {
+        vault.store(name.into(), b"secret".to_vec())?;
+    }
+    fs::create_dir(entry(&dir, "b"))?;
+    let error = vault.wipe().unwrap_err();
+    assert!(error.to_string().contains("b.kbv"), "{error}");
+    assert!(!entry(&dir, "a").exists() && !entry(&dir, "c").exists());
+    Ok(())
+}
+
+#[test]
 fn names_cannot_leave_the_folder_and_values_are_bounded() -> TestResult {
     let dir = TempDir::new()?;
     let vault = vault(&dir);
