@@ -23,6 +23,9 @@ use crate::{
 /// From sending a request to the last byte of its answer.
 const REQUEST_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// How long an enrolment waits for the device key, which may have to ask the member first.
+const SIGN_TIMEOUT: Duration = Duration::from_secs(60);
+
 /// Why the service is asked.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(super) enum Purpose {
@@ -70,25 +73,33 @@ impl Inner {
 
     /// `GET /v1/me`; enrols the device if it has to be, and then asks again.
     pub(super) async fn fetch_rights(self: &Arc<Self>, ticket: &Ticket, anew: bool) -> Result<Rights, KeyError> {
-        let device = self.device(ticket)?.map(|(id, _)| id);
-        let rights = self.call(&download::rights(&ticket.session, device.as_ref())).await?;
-        let rights = self.take_rights(ticket, rights)?;
+        let asked = self.device(ticket)?.map(|(id, _)| id);
+        let rights = self.call(&download::rights(&ticket.session, asked.as_ref())).await?;
+        let rights = self.take_rights(ticket, asked.as_ref(), rights)?;
         let may_enrol = match rights.button {
             ButtonState::Visible => true,
             ButtonState::Hidden(reason) => reason == HiddenReason::DeviceNotEnrolled,
         };
         let given_up =
             self.state_of(ticket)?.member.as_ref().is_some_and(|m| m.device.is_some() && m.enrolled().is_none());
-        if !may_enrol || self.device(ticket)?.is_some() || (given_up && !anew) {
+        let enrolled = self.device(ticket)?.map(|(id, _)| id);
+        // A device enrolled while this answer was under way has to be asked about by its own name.
+        let answered = enrolled.is_some() && enrolled == asked;
+        if !may_enrol || answered || (given_up && !anew) {
             return Ok(rights);
         }
         let device = self.enrol(ticket, given_up).await?;
         let rights = self.call(&download::rights(&ticket.session, Some(&device))).await?;
-        self.take_rights(ticket, rights)
+        self.take_rights(ticket, Some(&device), rights)
     }
 
-    /// Keeps an answer about rights, and draws the consequences for the device.
-    fn take_rights(self: &Arc<Self>, ticket: &Ticket, rights: Rights) -> Result<Rights, KeyError> {
+    /// Keeps an answer about rights, and draws the consequences for the device that was asked about.
+    fn take_rights(
+        self: &Arc<Self>,
+        ticket: &Ticket,
+        asked: Option<&DeviceId>,
+        rights: Rights,
+    ) -> Result<Rights, KeyError> {
         let mut changed = false;
         {
             let mut state = self.state_of(ticket)?;
@@ -104,7 +115,8 @@ impl Inner {
                 changed = true;
             }
             let unknown = rights.button == ButtonState::Hidden(HiddenReason::DeviceNotEnrolled);
-            if let Some(device) = member.device.as_mut().filter(|device| unknown && !device.revoked) {
+            let given_up = |device: &&mut Enrolled| unknown && asked == Some(&device.id) && !device.revoked;
+            if let Some(device) = member.device.as_mut().filter(given_up) {
                 device.revoked = true;
                 *keyring = Keyring::new();
                 changed = true;
@@ -117,7 +129,7 @@ impl Inner {
         if changed {
             self.save(Entry::Member, ticket.generation)?;
         }
-        self.save_keyring_soon(ticket.generation);
+        self.save_keyring_soon();
         Ok(rights)
     }
 
@@ -132,7 +144,8 @@ impl Inner {
         let challenge = self.call(&download::challenge(&ticket.session)).await?;
         let nonce = <&[u8; 32]>::try_from(&challenge.nonce.0[..]).map_err(|_| ErrorCode::ServiceFailed)?;
         let data = AuthenticationData::for_enrolment(nonce);
-        let proof = sign(&*self.platform.device_key, &data).await.map_err(|error| KeyError::from(&error))?;
+        let proof = tokio::time::timeout(SIGN_TIMEOUT, sign(&*self.platform.device_key, &data)).await;
+        let proof = proof.map_err(|_| ErrorCode::DeviceKeyFailed)?.map_err(|error| KeyError::from(&error))?;
         let enrolment = EnrolDevice {
             nonce: challenge.nonce.clone(),
             device_key: Bytes::from(public.as_bytes()),
@@ -146,6 +159,10 @@ impl Inner {
             let member = state.member.as_mut().ok_or(ErrorCode::NotSignedIn)?;
             let key = Bytes::from(public.as_bytes());
             member.device = Some(Enrolled { id: device.id.clone(), key, revoked: false });
+        }
+        if fresh_key {
+            // Next to the new key, what the vault holds for the former one would count as damaged.
+            self.save(Entry::Keyring, ticket.generation)?;
         }
         self.save(Entry::Member, ticket.generation)?;
         self.log.info("contact", format_args!("the device is enrolled"));
@@ -168,7 +185,7 @@ impl Inner {
             state.keyring_changed();
         }
         self.log.info("contact", format_args!("holds keys of {sites} sites"));
-        self.save_keyring_soon(ticket.generation);
+        self.save_keyring_soon();
         Ok(())
     }
 
@@ -197,7 +214,7 @@ impl Inner {
                     self.state_of(ticket)?.keyring.drop_audit(&envelope);
                 }
             }
-            self.save_keyring_soon(ticket.generation);
+            self.save_keyring_soon();
         }
     }
 

@@ -174,23 +174,26 @@ impl Inner {
     }
 
     /// Writes the keyring in the background; changes made until then are written with it.
-    pub(super) fn save_keyring_soon(self: &Arc<Self>, generation: u64) {
+    pub(super) fn save_keyring_soon(self: &Arc<Self>) {
         if self.keyring_dirty.swap(true, Ordering::AcqRel) {
             return;
         }
         let inner = self.clone();
-        let write = move || inner.flush_keyring(generation);
+        let write = move || inner.flush_keyring();
         match self.runtime() {
             Ok(runtime) => drop(runtime.spawn_blocking(write)),
             Err(_) => write(),
         }
     }
 
-    /// Writes the keyring if a change waits for it.
-    fn flush_keyring(&self, generation: u64) {
-        if self.keyring_dirty.swap(false, Ordering::AcqRel) {
+    /// Writes the keyring if a change waits for it, whoever's it is by now; of nobody's there is nothing to keep.
+    fn flush_keyring(&self) {
+        if !self.keyring_dirty.swap(false, Ordering::AcqRel) {
+            return;
+        }
+        if let Ok(ticket) = self.ticket() {
             // Logged where it failed; the next change tries again.
-            let _ = self.save(Entry::Keyring, generation);
+            let _ = self.save(Entry::Keyring, ticket.generation);
         }
     }
 

@@ -39,16 +39,16 @@ impl Runner {
             Action::Connect(peripheral) => self.connect(peripheral),
             Action::Write(peripheral, value) => self.write(&peripheral, value),
             Action::Disconnect(peripheral) => self.disconnect(&peripheral),
-            Action::Sign(number, data) => self.ask(move |inner, _| async move {
+            Action::Sign(number, data) => self.ask_member(move |inner| async move {
                 let signature = sign(&*inner.platform.device_key, &data).await;
                 Input::Signed(number, signature.map_err(|error| KeyError::from(&error)))
             }),
-            Action::AuthenticateUser => self.ask(|inner, _| async move {
+            Action::AuthenticateUser => self.ask_member(|inner| async move {
                 let result = authenticate_user(&*inner.platform.device_key).await;
                 Input::UserAuthenticated(result.map_err(|error| KeyError::from(&error)))
             }),
             Action::Apdu(_) => self.inner.log.warn("press", format_args!("there is no reader to answer")),
-            Action::SaveKeyring => self.inner.save_keyring_soon(self.ticket.generation),
+            Action::SaveKeyring => self.inner.save_keyring_soon(),
             Action::StoreAudit { envelope, .. } => {
                 self.inner.log.debug("press", format_args!("carries {} bytes of audit", envelope.len()));
             }
@@ -63,10 +63,31 @@ impl Runner {
         F: Future<Output = Input> + Send + 'static,
     {
         let work = work(self.inner.clone(), self.ticket.clone());
+        self.bring(async move { Some(work.await) });
+    }
+
+    /// Has the host ask the member. Ends with the press, so that the host can take its prompt down.
+    fn ask_member<F>(&self, work: impl FnOnce(Arc<Inner>) -> F)
+    where
+        F: Future<Output = Input> + Send + 'static,
+    {
+        let work = work(self.inner.clone());
+        let press = self.answers.0.clone();
+        self.bring(async move {
+            tokio::select! {
+                () = press.closed() => None,
+                answer = work => Some(answer),
+            }
+        });
+    }
+
+    fn bring(&self, work: impl Future<Output = Option<Input>> + Send + 'static) {
         let answers = self.answers.0.clone();
         let spawned = self.inner.spawn(async move {
-            // The press may have ended meanwhile.
-            let _ = answers.send(work.await);
+            if let Some(answer) = work.await {
+                // The press may have ended meanwhile.
+                let _ = answers.send(answer);
+            }
         });
         if spawned.is_err() {
             self.inner.log.error("press", format_args!("no thread for a question"));
