@@ -21,7 +21,7 @@ pub struct PressOptions {
     pub door: Option<DoorId>,
     /// What the lock shall do.
     pub intent: Intent,
-    /// When the press ends at the latest, from its begin.
+    /// When the press ends at the latest, from its begin; at most [`PressOptions::DEADLINE_MAX`].
     pub deadline: Duration,
     /// The member unlocked the phone for this press: doors that force user authentication open without a prompt.
     pub user_authenticated: bool,
@@ -30,6 +30,9 @@ pub struct PressOptions {
 impl PressOptions {
     /// 10 s.
     pub const DEADLINE: Duration = Duration::from_micros(UnlockOptions::DEADLINE_US);
+
+    /// 1 h: nobody waits longer at a door.
+    pub const DEADLINE_MAX: Duration = Duration::from_secs(3600);
 
     /// Opens this door.
     pub fn door(door: DoorId) -> Self {

@@ -14,7 +14,10 @@ mod run;
 mod state;
 mod subject;
 
-use std::{fmt, sync::Arc};
+use std::{
+    fmt,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 pub use config::{Config, Platform, StartError};
 use keybutton_protocol::{
@@ -42,6 +45,8 @@ use crate::{
 /// [`Pending`] or a listener. All methods may be called from any thread.
 pub struct MobileKeys {
     inner: Arc<Inner>,
+    /// Held while the member changes: of two that sign in at once neither gets the other's token.
+    changing: Mutex<()>,
 }
 
 impl MobileKeys {
@@ -51,7 +56,7 @@ impl MobileKeys {
     ///
     /// A [`StartError`] that names the file and the remedy when the vault is damaged: nothing of it is touched.
     pub fn new(config: Config, platform: Platform) -> Result<Self, StartError> {
-        Ok(Self { inner: Inner::new(config, platform)? })
+        Ok(Self { inner: Inner::new(config, platform)?, changing: Mutex::new(()) })
     }
 
     /// Signs a member in with the Branded App's own session token, or hands over a renewed token.
@@ -67,6 +72,7 @@ impl MobileKeys {
         let inner = &self.inner;
         let subject = subject::subject_of(&session_token).ok_or(ErrorCode::SessionRejected)?;
         let session = Session::new(session_token.as_str(), inner.config.app.clone())?;
+        let _changing = self.changing();
         let same = inner.state().member.as_ref().is_some_and(|member| member.subject == subject);
         if !same {
             self.leave()?;
@@ -91,6 +97,7 @@ impl MobileKeys {
     ///
     /// `vault-unavailable` when not everything could be wiped. The member is signed out all the same.
     pub fn sign_out(&self) -> Result<(), KeyError> {
+        let _changing = self.changing();
         self.leave()
     }
 
@@ -106,13 +113,14 @@ impl MobileKeys {
     ///
     /// # Errors
     ///
-    /// `not-signed-in`, `press-in-progress`, `invalid-request` for a deadline of 0.
+    /// `not-signed-in`, `press-in-progress`, `invalid-request` for a deadline of 0 or beyond
+    /// [`PressOptions::DEADLINE_MAX`].
     pub fn press(&self, options: PressOptions, listener: Arc<dyn PressListener>) -> Result<Arc<Press>, KeyError> {
         self.inner.press(options, listener)
     }
 
     /// Repeats an unconfirmed press under the same id: the lock answers with the same verdict and moves nothing a
-    /// second time. For 45 s from the begin of the press, while the lock surely remembers it.
+    /// second time. May begin for 45 s from the begin of the press and ends by 55 s, while the lock surely remembers it.
     ///
     /// # Errors
     ///
@@ -204,16 +212,20 @@ impl MobileKeys {
     fn leave(&self) -> Result<(), KeyError> {
         let inner = &self.inner;
         let left = inner.ticket().ok().and_then(|ticket| Some((inner.device(&ticket).ok()??.0, ticket)));
-        inner.cancel_press();
+        inner.forget_presses();
         let result = inner.wipe();
         if let Some((device, ticket)) = left {
             let core = inner.clone();
-            inner.spawn(async move {
-                // Without a connection the operator, or the member's list of devices, has to do it.
+            // Without threads or a connection the operator, or the member's list of devices, has to do it.
+            let _ = inner.spawn(async move {
                 let _ = core.call(&download::remove_device(&ticket.session, &device)).await;
-            })?;
+            });
         }
         result
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

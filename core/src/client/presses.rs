@@ -89,7 +89,7 @@ impl Inner {
 
     fn begin(self: &Arc<Self>, course: Course, listener: Arc<dyn PressListener>) -> Result<Arc<Press>, KeyError> {
         let ticket = self.ticket()?;
-        if course.options.deadline.is_zero() {
+        if course.options.deadline.is_zero() || course.options.deadline > PressOptions::DEADLINE_MAX {
             return Err(ErrorCode::InvalidRequest.into());
         }
         let runtime = self.runtime()?;
@@ -129,6 +129,12 @@ impl Inner {
             // It may have ended.
             let _ = current.commands.send(Command::Cancel);
         }
+    }
+
+    /// Ends whatever has the radio, and keeps no press for a repeat: the next member's key is another.
+    pub(super) fn forget_presses(&self) {
+        self.cancel_press();
+        self.presses().recent.clear();
     }
 
     fn presses(&self) -> MutexGuard<'_, Presses> {

@@ -1,6 +1,6 @@
 use std::{sync::Arc, time::Duration};
 
-use keybutton_protocol::api::{ButtonState, HiddenReason};
+use keybutton_protocol::api::{ButtonState, HiddenReason, MemberId, Rights};
 
 use self::fake::{CANARY, Phone, Story, token};
 use super::*;
@@ -111,6 +111,33 @@ fn a_revoked_device_stays_out_until_the_member_signs_in_again() {
 }
 
 #[test]
+fn a_late_answer_about_the_former_device_does_not_revoke_the_new_one() {
+    let phone = Phone::new();
+    let keys = phone.start().unwrap();
+    keys.sign_in(token("ann")).unwrap().wait().unwrap();
+    phone.service.script().devices.clear();
+    phone.service.script().silent = true;
+    let refreshed = keys.refresh().unwrap();
+    while phone.service.script().held.is_empty() {
+        std::thread::yield_now();
+    }
+    phone.service.script().silent = false;
+    assert_eq!(keys.sign_in(token("ann")).unwrap().wait(), VISIBLE);
+    let late = Rights {
+        member: MemberId(token("ann")),
+        organization: "Org".into(),
+        button: hidden(HiddenReason::DeviceNotEnrolled),
+        doors: vec![],
+        now: 0,
+    };
+    let held = phone.service.script().held.pop().unwrap();
+    held.succeed(fake::json(&late));
+    assert_eq!(refreshed.wait(), VISIBLE);
+    assert_eq!(keys.key_button(), ButtonState::Visible);
+    assert_eq!(phone.service.script().devices.len(), 1);
+}
+
+#[test]
 fn the_services_errors_come_through() {
     let phone = Phone::new();
     let keys = phone.start().unwrap();
@@ -164,6 +191,17 @@ fn a_press_with_no_lock_around_ends_once_at_its_deadline() {
     story_is_over(&story);
     assert_eq!(*story.outcomes.lock().unwrap(), [outcome]);
     assert_eq!(*phone.radio.scans.lock().unwrap(), 0);
+}
+
+#[test]
+fn a_deadline_has_to_be_one() {
+    let phone = Phone::new();
+    let keys = phone.start().unwrap();
+    keys.sign_in(token("ann")).unwrap().wait().unwrap();
+    for deadline in [Duration::ZERO, PressOptions::DEADLINE_MAX + Duration::from_nanos(1), Duration::MAX] {
+        let options = PressOptions { deadline, ..PressOptions::default() };
+        assert_eq!(code(keys.press(options, Arc::new(Story::default()))), ErrorCode::InvalidRequest);
+    }
 }
 
 #[test]

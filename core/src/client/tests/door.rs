@@ -11,7 +11,7 @@ use keybutton_protocol::{
     exchange::SyncKind,
     frame::{Fragmenter, Reassembler},
     ids::{GroupResolvingKey, LockNumber, PublicKey, UnixTime},
-    keys::AuthenticationData,
+    keys::{AuthenticationData, Usage},
 };
 
 use super::{
@@ -197,14 +197,17 @@ impl Scene {
         Self { phone, world, radio, clock }
     }
 
-    fn start(&self) -> MobileKeys {
-        let platform = Platform {
+    fn platform(&self) -> Platform {
+        Platform {
             radio: self.radio.clone(),
             device_key: Arc::new(WorldsKey(self.world.clone())),
             clock: self.clock.clone(),
             ..self.phone.platform().unwrap()
-        };
-        MobileKeys::new(config(), platform).unwrap()
+        }
+    }
+
+    fn start(&self) -> MobileKeys {
+        MobileKeys::new(config(), self.platform()).unwrap()
     }
 
     fn options(&self) -> PressOptions {
@@ -305,6 +308,62 @@ fn an_unconfirmed_press_is_not_repeated_once_the_lock_may_have_forgotten_it() {
     assert_eq!(press.wait().outcome.name(), "unconfirmed");
     scene.clock.1.fetch_add(45_000_000, Ordering::Relaxed);
     assert_eq!(code(keys.retry(press.id(), Arc::new(Story::default()))), ErrorCode::InvalidRequest);
+}
+
+#[test]
+fn the_next_member_cannot_repeat_an_unconfirmed_press() {
+    let scene = Scene::new();
+    let keys = scene.start();
+    keys.sign_in(token("ann")).unwrap().wait().unwrap();
+    scene.radio.at().left = 3;
+    let options = PressOptions { deadline: Duration::from_millis(100), ..scene.options() };
+    let press = keys.press(options, Arc::new(Story::default())).unwrap();
+    assert_eq!(press.wait().outcome.name(), "unconfirmed");
+    keys.sign_in(token("bob")).unwrap().wait().unwrap();
+    assert_eq!(code(keys.retry(press.id(), Arc::new(Story::default()))), ErrorCode::InvalidRequest);
+}
+
+/// A device key that waits for the member before it signs for a lock.
+struct PromptingKey(WorldsKey, Mutex<Vec<Arc<SignatureAnswer>>>);
+
+impl DeviceKey for PromptingKey {
+    fn public_key(&self) -> Result<PublicKey, DeviceKeyError> {
+        self.0.public_key()
+    }
+
+    fn sign(&self, data: &AuthenticationData, answer: Arc<SignatureAnswer>) {
+        match data.usage() {
+            Usage::Phone => self.1.lock().unwrap().push(answer),
+            _ => self.0.sign(data, answer),
+        }
+    }
+
+    fn authenticate_user(&self, answer: Arc<UserAnswer>) {
+        self.0.authenticate_user(answer);
+    }
+
+    fn remove(&self) -> Result<(), DeviceKeyError> {
+        self.0.remove()
+    }
+}
+
+#[test]
+fn a_prompt_that_outlives_its_press_is_not_wanted() {
+    let scene = Scene::new();
+    let key = Arc::new(PromptingKey(WorldsKey(scene.world.clone()), Mutex::default()));
+    let keys = MobileKeys::new(config(), Platform { device_key: key.clone(), ..scene.platform() }).unwrap();
+    keys.sign_in(token("ann")).unwrap().wait().unwrap();
+    let press = keys.press(scene.options(), Arc::new(Story::default())).unwrap();
+    while key.1.lock().unwrap().is_empty() {
+        std::thread::yield_now();
+    }
+    let prompt = key.1.lock().unwrap().pop().unwrap();
+    assert!(prompt.is_wanted());
+    press.cancel();
+    assert_eq!(press.wait().outcome.code(), Some(ErrorCode::PressCancelled));
+    while prompt.is_wanted() {
+        std::thread::yield_now();
+    }
 }
 
 #[test]

@@ -154,7 +154,7 @@ impl Http for FakeService {
     }
 }
 
-fn json<T: serde::Serialize>(value: &T) -> HttpResponse {
+pub(super) fn json<T: serde::Serialize>(value: &T) -> HttpResponse {
     HttpResponse { status: 200, body: serde_json::to_vec(value).unwrap() }
 }
 
