@@ -66,7 +66,7 @@ impl AccessFloors {
 }
 
 /// The revocation list, and the revocation iteration R of every issuer. Both change in one write.
-#[derive(Clone, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub(crate) struct Revocations {
     floors: [Option<Floor>; ISSUERS_MAX],
     /// When the newest document of any issuer was signed.
@@ -133,26 +133,23 @@ impl Revocations {
     ) -> Result<(), NoRoom> {
         self.clone_from(current);
         let overwrite = data.mode() == RevocationMode::Overwrite;
+        // What is removed goes first, for its room; an entry both added and removed ends up removed all the same.
+        let removed = |entry: &RevocationEntry| data.removals().any(|removal| removal.is_about_same(entry));
+        let over = |entry: &RevocationEntry| {
+            entry.expires.zip(now).is_some_and(|(end, now)| end.0.saturating_add(GRACE_S) < now.0)
+        };
         for slot in &mut self.entries {
-            let over = |entry: &RevocationEntry| matches!((entry.expires, now), (Some(end), Some(now)) if end.0.saturating_add(GRACE_S) < now.0);
-            if slot.is_some_and(|(issuer, entry)| (overwrite && issuer == kid) || over(&entry)) {
+            if slot.is_some_and(|(issuer, held)| (issuer == kid && (overwrite || removed(&held))) || over(&held)) {
                 *slot = None;
             }
         }
-        for entry in data.additions() {
+        for entry in data.additions().filter(|entry| !removed(entry)) {
             let held = self
                 .entries
                 .iter()
                 .position(|slot| slot.is_some_and(|(issuer, held)| issuer == kid && held.is_about_same(&entry)));
             let place = held.or_else(|| self.entries.iter().position(Option::is_none)).ok_or(NoRoom)?;
             *self.entries.get_mut(place).ok_or(NoRoom)? = Some((kid, entry));
-        }
-        for removal in data.removals() {
-            for slot in &mut self.entries {
-                if slot.is_some_and(|(issuer, held)| issuer == kid && held.is_about_same(&removal)) {
-                    *slot = None;
-                }
-            }
         }
         if let Some(floor) = self.floors.iter_mut().flatten().find(|floor| floor.kid == kid) {
             floor.iteration = floor.iteration.max(iteration);

@@ -38,7 +38,9 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
             Err(_) => return,
         };
         let Some(Ok(data)) = verified.revocation_data() else { return };
-        if self.spare.derive(self.revocations, kid, iteration, signed, now, &data).is_err() {
+        let derived = self.spare.derive(self.revocations, kid, iteration, signed, now, &data);
+        // The document in force, shown again, is not worth a write and a record.
+        if derived.is_err() || self.spare == self.revocations {
             return;
         }
         let written = self.spare.persist(&mut self.env.store, &mut self.scratch[..]);

@@ -119,6 +119,18 @@ fn a_list_that_has_no_room_changes_nothing() {
 }
 
 #[test]
+fn a_full_list_takes_as_many_as_the_same_document_removes() {
+    let mut lists = Lists::new();
+    let full: Vec<u8> = (0..64).collect();
+    lists.apply(KID, 9, &data(false, &full, &[]), 1_000).unwrap();
+    assert_eq!(lists.apply(KID, 10, &data(true, &[64, 65], &[0]), 1_000), Err(NoRoom));
+    lists.apply(KID, 10, &data(true, &[64, 65, 66], &[0, 1, 66]), 1_000).unwrap();
+    lists.reload();
+    assert!(lists.allows(0) && lists.allows(1) && lists.allows(66));
+    assert!((2..66).all(|key| !lists.allows(key)));
+}
+
+#[test]
 fn entries_go_a_day_after_their_expiry() {
     let mut lists = Lists::new();
     let mut expiring = std::vec![0xA3, 0x00, 0x01, 0x01, 0x00, 0x02, 0x81, 0xA2, 0x00, 0x58, 0x20];
