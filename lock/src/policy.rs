@@ -1,7 +1,7 @@
 //! Allow or refuse, with the reason: a pure function of what a key claims and of the lock's situation.
 
 use keybutton_protocol::{
-    document::{AccessData, DocumentError, access::ElementError, iteration::IterationError},
+    document::{AccessData, DocumentError},
     ids::{GroupId, Intent, Interface, UnixTime},
     verdict::Reason,
 };
@@ -9,7 +9,7 @@ use keybutton_protocol::{
 use crate::{
     config::{DocumentRules, IntentPolicy, Policy},
     reader::Lockdown,
-    schedule::{TIME_TOKEN_HELPS, check_rules, check_time},
+    schedule::{check_rules, check_time},
 };
 
 /// What the lock decided.
@@ -132,40 +132,10 @@ pub(crate) fn decide(claim: &Claim<'_>, situation: &Situation<'_>) -> Judgement 
     checks.iter().find_map(|check| check(claim, situation)).unwrap_or(Judgement::GRANTED)
 }
 
-/// The reason and detail for a document that did not verify.
-pub(crate) fn of_document_error(error: DocumentError) -> Judgement {
-    let (reason, detail) = match error {
-        DocumentError::UnknownIssuer => (Reason::NotTrusted, 1),
-        DocumentError::Signature => (Reason::NotTrusted, 2),
-        DocumentError::DeviceKey => (Reason::NotTrusted, 3),
-        DocumentError::Malformed(_) | DocumentError::Mso(_) => (Reason::BadData, 0),
-        DocumentError::Digest => (Reason::BadData, 3),
-        DocumentError::DocType => (Reason::BadData, 4),
-        DocumentError::DeviceKeyPresence => (Reason::BadData, 5),
-        DocumentError::NotYetValid => (Reason::NotYetValid, 0),
-        DocumentError::Expired => (Reason::Expired, 0),
-        DocumentError::ClockUnknown => (Reason::ClockUnknown, TIME_TOKEN_HELPS),
-        DocumentError::Iteration(error) => return of_iteration_error(error),
-        DocumentError::Element(error) => return of_element_error(error),
-    };
+/// What a document, or an element of it, that is not good is refused with.
+pub(crate) fn of_document_error(error: impl Into<DocumentError>) -> Judgement {
+    let (reason, detail) = error.into().reason();
     Judgement::with(reason, detail)
-}
-
-/// The reason and detail for an iteration that is refused.
-pub(crate) fn of_iteration_error(error: IterationError) -> Judgement {
-    match error {
-        IterationError::Stale => Judgement::new(Reason::StaleDocument),
-        IterationError::Missing | IterationError::Jump => Judgement::with(Reason::BadData, 7),
-    }
-}
-
-/// The reason for an element that is invalid.
-pub(crate) fn of_element_error(error: ElementError) -> Judgement {
-    match error {
-        ElementError::Malformed(_) | ElementError::Version | ElementError::UnknownExtension | ElementError::TooMany => {
-            Judgement::new(Reason::BadData)
-        }
-    }
 }
 
 fn check_uses(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {

@@ -4,12 +4,9 @@
 //! What an issuer has signed has certainly come, so a key is never refused for being newer than a clock that is a little
 //! behind; and without a usable clock, what needs the time is refused rather than guessed.
 
-use keybutton_protocol::{document::schedule::RuleRefusal, verdict::Reason};
+use keybutton_protocol::{document::DocumentError, verdict::Reason};
 
-use crate::policy::{Claim, Judgement, Situation};
-
-/// The detail of [`Reason::ClockUnknown`]: a time token helps.
-pub(crate) const TIME_TOKEN_HELPS: u8 = 1;
+use crate::policy::{Claim, Judgement, Situation, of_document_error};
 
 /// Checks a key's validity: by the clock where it is usable, else by the time that has certainly come.
 pub(crate) fn check_time(claim: &Claim<'_>, situation: &Situation<'_>) -> Option<Judgement> {
@@ -19,7 +16,7 @@ pub(crate) fn check_time(claim: &Claim<'_>, situation: &Situation<'_>) -> Option
         Some(now) if now < claim.valid_from => Some(Judgement::new(Reason::NotYetValid)),
         Some(_) => None,
         None if situation.not_before > claim.valid_until => Some(Judgement::new(Reason::Expired)),
-        None if claim.time_required => Some(Judgement::with(Reason::ClockUnknown, TIME_TOKEN_HELPS)),
+        None if claim.time_required => Some(of_document_error(DocumentError::ClockUnknown)),
         None => None,
     }
 }
@@ -35,10 +32,6 @@ pub(crate) fn check_rules(claim: &Claim<'_>, situation: &Situation<'_>) -> Optio
     }
     let now = situation.now.map(|now| now.max(claim.signed));
     let intent = situation.intent?;
-    match rules.decide(intent, now, situation.policy.utc_offset_s) {
-        Ok(()) => None,
-        Err(RuleRefusal::NoPermission) => Some(Judgement::new(Reason::NoPermission)),
-        Err(RuleRefusal::OutsideSchedule) => Some(Judgement::new(Reason::OutsideSchedule)),
-        Err(RuleRefusal::ClockUnknown) => Some(Judgement::with(Reason::ClockUnknown, TIME_TOKEN_HELPS)),
-    }
+    let (reason, detail) = rules.decide(intent, now, situation.policy.utc_offset_s).err()?.reason();
+    Some(Judgement::with(reason, detail))
 }

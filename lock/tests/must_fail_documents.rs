@@ -236,7 +236,7 @@ fn l_unknown_extension() {
     let log = world.press(&mut phone, Intent::Unlock);
     assert!(log.is_granted());
     let told = resigned(|data| splice(data, &[0x84, 0x00, 0x01, 0x01, 0x50], &[0x84, 0x00, 0x09, 0x01, 0x50]));
-    assert_eq!(told, (Reason::BadData, 0));
+    assert_eq!(told, (Reason::BadData, 8));
     let told = resigned(|data| {
         // The same extension as one that is not about access: ignored, and with it the binding is missing.
         splice(
@@ -252,7 +252,7 @@ fn l_unknown_extension() {
 fn l_accessdata_version() {
     assert_eq!(
         resigned(|data| splice(data, &[0x00, 0x01, 0x01, 0x48], &[0x00, 0x02, 0x01, 0x48])),
-        (Reason::BadData, 0)
+        (Reason::BadData, 8)
     );
 }
 

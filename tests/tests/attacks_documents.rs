@@ -170,7 +170,7 @@ fn l_unknown_extension() {
         let mut bench = Bench::new();
         bench.show(|spec| spec.restrictions.push((vendor, criticality, id, version, vec![3])));
         bench.press();
-        assert_refused(&bench.lock, &bench.phone, Reason::BadData, 0);
+        assert_refused(&bench.lock, &bench.phone, Reason::BadData, 8);
     }
     // Under key 5 nothing restricts, whatever it is.
     let mut bench = Bench::new();
@@ -188,7 +188,7 @@ fn l_accessdata_version() {
         let mut bench = Bench::new();
         bench.show(|spec| spec.version = version);
         bench.press();
-        assert_refused(&bench.lock, &bench.phone, Reason::BadData, 0);
+        assert_refused(&bench.lock, &bench.phone, Reason::BadData, 8);
     }
 }
 

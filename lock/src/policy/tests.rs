@@ -1,7 +1,12 @@
-use keybutton_protocol::document::{
-    Interfaces, Restrictions,
-    list::List,
-    schedule::{Capabilities, Mask, Recurrence, Rule, Rules, Schedule},
+use keybutton_protocol::{
+    cbor::CborError,
+    document::{
+        Interfaces, Restrictions,
+        access::ElementError,
+        iteration::IterationError,
+        list::List,
+        schedule::{Capabilities, Mask, Recurrence, Rule, Rules, Schedule},
+    },
 };
 
 use super::*;
@@ -263,7 +268,8 @@ fn document_errors_have_their_reasons() {
         (DocumentError::Iteration(IterationError::Stale), (Reason::StaleDocument, 0)),
         (DocumentError::Iteration(IterationError::Jump), (Reason::BadData, 7)),
         (DocumentError::Iteration(IterationError::Missing), (Reason::BadData, 7)),
-        (DocumentError::Element(ElementError::Version), (Reason::BadData, 0)),
+        (DocumentError::Mso(CborError::Unexpected), (Reason::BadData, 3)),
+        (DocumentError::Element(ElementError::Version), (Reason::BadData, 8)),
     ] {
         let judged = of_document_error(error);
         assert_eq!((judged.reason, judged.detail), expected);

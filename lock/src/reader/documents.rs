@@ -234,7 +234,7 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
             Ok(floor) => Some(floor),
             Err(IterationError::Stale) => None,
             Err(IterationError::Missing) if !self.config.documents.require_iteration => None,
-            Err(error) => return Outcome::without_right(policy::of_iteration_error(error)),
+            Err(error) => return Outcome::without_right(policy::of_document_error(error)),
         };
         let Some((mut outcome, element, count)) = self.best_element(&verified, peer, facts) else {
             return Outcome::without_right(Judgement::new(Reason::NoPermission));
@@ -279,7 +279,7 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
                     };
                     self.outcome(right, &peer.device_key, peer.press, facts)
                 }
-                Err(error) => Outcome::without_right(policy::of_element_error(error)),
+                Err(error) => Outcome::without_right(policy::of_document_error(error)),
             };
             if best.as_ref().is_none_or(|(best, _)| outcome.judgement.rank() > best.judgement.rank()) {
                 best = Some((outcome, value));
