@@ -10,8 +10,11 @@ use keybutton_lock::{
     feedback::Signal,
 };
 use keybutton_protocol::{
+    a5::PressInfo,
     advert::{AdvertFlags, Packet},
+    frame::{Fragmenter, Reassembler},
     ids::{GroupResolvingKey, Intent, LockNumber},
+    initiator::Opened,
     message,
     verdict::Reason,
 };
@@ -21,6 +24,31 @@ fn initiate() -> Vec<u8> {
     let mut value = vec![0xC0, 2, 5, 0, 12, 0, 10];
     value.extend(a5);
     value
+}
+
+/// A first opening up to its documents: the link, and the values with the answer that is not sent yet.
+fn up_to_documents(world: &mut World, phone: &mut Phone, press: PressInfo) -> (LinkId, Vec<Vec<u8>>) {
+    phone.now = world.unix();
+    let link = world.connect(phone.device_key().0[1], 185);
+    let (mut down, mut up) = (Reassembler::new(), Fragmenter::new(185));
+    let mut buffer = vec![0; 2_048];
+    let (opened, len) = Opened::initiate(phone.initiator(press), &mut buffer).unwrap();
+    let (mut state, mut len, mut log) = (State::Opened(opened), len, Log::default());
+    loop {
+        let values: Vec<Vec<u8>> = up.split(&buffer[..len]).map(|value| value.to_vec()).collect();
+        if log.stepped_up {
+            return (link, values);
+        }
+        values.iter().for_each(|value| world.write(link, value));
+        let mut command = Vec::new();
+        for value in world.notified(link) {
+            command.extend(down.push(&value).unwrap().map(|message| message.to_vec()).unwrap_or_default());
+        }
+        let (_, apdu) = message::parse_mut(&mut command).unwrap();
+        let (next, response) = phone.answer(state, apdu, &mut log).unwrap();
+        state = next;
+        len = message::encode(&mut buffer, message::Kind::Response, &response).unwrap();
+    }
 }
 
 fn flags(world: &World) -> AdvertFlags {
@@ -105,6 +133,22 @@ fn l_flood() {
     world.pass(10_000);
     let mut phone = world.member(50);
     assert!(world.press(&mut phone, Intent::Unlock).is_granted());
+}
+
+#[test]
+fn a_press_on_two_links_at_once_moves_the_bolt_once() {
+    let mut world = World::new();
+    let mut phone = world.member(1);
+    let press = phone.press(Intent::Unlock);
+    let (link, documents) = up_to_documents(&mut world, &mut phone, press);
+    assert!(world.press_with(&mut phone, press, 185, &mut |_, _| {}).is_granted());
+    documents.iter().for_each(|value| world.write(link, value));
+    let verdicts = |again: bool| {
+        let is = |event: &&Event| matches!(event, Event::Verdict { repeated, .. } if *repeated == again);
+        world.events.iter().filter(is).count()
+    };
+    assert_eq!((verdicts(false), verdicts(true)), (1, 1));
+    assert_eq!(world.bolts.len(), 1);
 }
 
 #[test]

@@ -33,6 +33,8 @@ const NO_REPORTS: u8 = 0;
 
 impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
     /// Gives the verdict: counts the use, records it, remembers it, and only then moves and answers.
+    ///
+    /// A press that another link has decided while this one waited for its documents is answered as a repeated one.
     pub(crate) fn decide(
         &mut self,
         deciding: Deciding,
@@ -40,9 +42,12 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
         outcome: Outcome,
         out: &mut [u8],
     ) -> Step<C> {
+        let credential = self.credential(&deciding);
+        if let Some(verdict) = self.repeated(&deciding, facts, credential) {
+            return self.repeat(deciding, facts, verdict, credential, out);
+        }
         facts.decided = true;
         let Outcome { judgement, right } = outcome;
-        let credential = self.credential(&deciding);
         let press = deciding.peer().press;
         let unlock = press.map(|press| press.unlock_id);
         let asked = press.map_or(Some(Intent::Unlock), |press| press.intent());
