@@ -97,6 +97,17 @@ fn a_phone_that_leaves_or_says_nothing_is_forgotten() {
 }
 
 #[test]
+fn a_tap_that_fails_is_reported_once() {
+    let mut world = World::new();
+    world.input(Input::NfcArrived);
+    world.input(Input::NfcResponse { apdu: &[0x6A, 0x82] });
+    world.pass(5_000);
+    let failed = Event::Failed { interface: keybutton_protocol::ids::Interface::Nfc, failure: Failure::Rejected };
+    let told: Vec<&Event> = world.events.iter().filter(|event| matches!(event, Event::Failed { .. })).collect();
+    assert_eq!(told, [&failed]);
+}
+
+#[test]
 fn garbage_never_panics_and_never_opens() {
     for seed in 0..200u64 {
         let mut world = World::new();

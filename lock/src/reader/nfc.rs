@@ -21,7 +21,7 @@ use crate::{store::Store, uptime::Uptime};
 
 /// The longest command sent by NFC: AUTH1 with the longest certificate.
 const COMMAND_MAX: usize = 640;
-/// No status word, no data, no reason: the session is over (CONTROL FLOW 00 00).
+/// The session is over, and nothing is said about why (CONTROL FLOW 00 00).
 const CONTROL_FLOW: [u8; 6] = [0x41, 1, 0, 0x42, 1, 0];
 
 /// The place for the phone in the field.
@@ -65,14 +65,8 @@ impl<C: Crypto> NfcLink<C> {
     }
 
     pub(crate) fn lost<S: Signer, T: Store>(&mut self, context: &mut Context<'_, C, S, T>) {
-        let without_verdict = match self.open.take().map(|open| open.stage) {
-            Some(Stage::Running(_, facts)) => !facts.decided,
-            Some(Stage::Selecting) => true,
-            Some(Stage::Over) | None => false,
-        };
-        if without_verdict {
-            context.event(Event::Failed { interface: Interface::Nfc, failure: Failure::LinkLost });
-        }
+        self.report(context, Failure::LinkLost);
+        self.open = None;
     }
 
     pub(crate) fn deadline(&self) -> Option<Uptime> {
@@ -81,8 +75,20 @@ impl<C: Crypto> NfcLink<C> {
 
     pub(crate) fn expire<S: Signer, T: Store>(&mut self, context: &mut Context<'_, C, S, T>) {
         if self.deadline().is_some_and(|deadline| deadline <= context.now) {
-            context.event(Event::Failed { interface: Interface::Nfc, failure: Failure::Timeout });
+            self.report(context, Failure::Timeout);
             self.release(context);
+        }
+    }
+
+    /// Reports a phone that is gone, unless it has had its verdict or the last word.
+    fn report<S: Signer, T: Store>(&self, context: &mut Context<'_, C, S, T>, failure: Failure) {
+        let undecided = match self.open.as_ref().map(|open| &open.stage) {
+            Some(Stage::Running(_, facts)) => !facts.decided,
+            Some(Stage::Selecting) => true,
+            Some(Stage::Over) | None => false,
+        };
+        if undecided {
+            context.event(Event::Failed { interface: Interface::Nfc, failure });
         }
     }
 
@@ -151,8 +157,10 @@ impl<C: Crypto> NfcLink<C> {
             }
             (Next::Finished, _) => self.release(context),
             (Next::Busy, _) => self.refuse(context, Failure::Busy, work),
-            (Next::Failed(failure), _) => {
-                context.event(Event::Failed { interface: Interface::Nfc, failure: Failure::of(failure.error) });
+            (Next::Failed(failure), facts) => {
+                if !facts.is_some_and(|facts| facts.decided) {
+                    context.event(Event::Failed { interface: Interface::Nfc, failure: Failure::of(failure.error) });
+                }
                 match failure.farewell(command_room(work)) {
                     Some(len) => self.send(context, len, work),
                     None => self.release(context),
