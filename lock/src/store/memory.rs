@@ -1,8 +1,10 @@
 //! A store in plain memory: the reference for implementations, and what tests use.
 
+use zeroize::Zeroize;
+
 use super::{Record, Store, StoreError};
 
-/// Keeps every record in memory, without a heap. Forgets everything when dropped.
+/// Keeps every record in memory, without a heap. Forgets everything when dropped, and wipes it.
 ///
 /// `KNOWN`, `FAST`, `USES` and `AUDIT` are the slots for known keys, fast-phase entries, use counters and audit records.
 /// Its behaviour is the reference: a store on flash or in files gives the same answers, and keeps them.
@@ -101,6 +103,13 @@ struct Slot<const LEN: usize> {
 
 impl<const LEN: usize> Slot<LEN> {
     const EMPTY: Self = Self { len: None, bytes: [0; LEN] };
+}
+
+/// Entries of the fast phase are secret.
+impl<const LEN: usize> Drop for Slot<LEN> {
+    fn drop(&mut self) {
+        self.bytes.zeroize();
+    }
 }
 
 trait Value {
