@@ -186,11 +186,11 @@ impl<const N: usize> PhoneChain<N> {
 
     /// Takes an APDU from the reader; answers that need no decision are written into `out`.
     pub fn receive(&mut self, apdu: &[u8], out: &mut [u8]) -> Received<'_> {
-        let Ok(parsed) = Command::parse(apdu) else { return Received::Over(StatusWord::WRONG_LENGTH) };
+        let Ok(parsed) = Command::parse(apdu) else { return self.drop_chain(StatusWord::WRONG_LENGTH) };
         if self.pending.is_waiting() {
             return self.continue_response(&parsed, out);
         }
-        if parsed.ins == Ins::GetResponse as u8 {
+        if self.chained.is_none() && parsed.ins == Ins::GetResponse as u8 {
             return Received::Over(StatusWord::CONDITIONS);
         }
         if self.chained.is_none() && parsed.cla & CLA_MORE == 0 {

@@ -25,6 +25,16 @@ fn l_chain_over_the_cap_or_broken_into() {
     assert_eq!(phone.receive(&chained(Ins::Envelope, true), &mut out), Received::Answered(2));
     assert_eq!(phone.receive(&chained(Ins::Exchange, false), &mut out), Received::Over(StatusWord::CHAIN_EXPECTED));
 
+    // Whatever breaks into a chain, nothing of it is left.
+    let get_response = vec![0x00, Ins::GetResponse as u8, 0, 0, 0];
+    for (broken, status) in [(get_response.clone(), StatusWord::CHAIN_EXPECTED), (vec![0x90], StatusWord::WRONG_LENGTH)]
+    {
+        let mut phone = PhoneChain::<2064>::new();
+        assert_eq!(phone.receive(&chained(Ins::Envelope, true), &mut out), Received::Answered(2));
+        assert_eq!(phone.receive(&broken, &mut out), Received::Over(status));
+        assert_eq!(phone.receive(&get_response, &mut out), Received::Over(StatusWord::CONDITIONS));
+    }
+
     let mut phone = PhoneChain::<2064>::new();
     for _ in 0..8 {
         assert_eq!(phone.receive(&chained(Ins::Envelope, true), &mut out), Received::Answered(2));
