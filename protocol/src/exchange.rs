@@ -11,9 +11,6 @@ use crate::{
 const TAG_HAND_OVER: u16 = 0xE2;
 const TAG_ASK: u16 = 0xE4;
 
-/// The longest object a response can carry.
-pub const MAX_OBJECT: usize = 2048 - 4 - 2 - 16 - 6;
-
 /// What a lock asks a phone for.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 #[repr(u8)]

@@ -121,11 +121,6 @@ impl Reassembler {
         }
     }
 
-    /// Tells whether a message has begun and is not complete: the silence timer runs.
-    pub fn is_inside(&self) -> bool {
-        self.state == State::Inside
-    }
-
     fn take(&mut self, value: &[u8]) -> Result<bool, FrameError> {
         let (header, piece) = match value {
             [] | [_] => return Err(FrameError::EmptyPiece),

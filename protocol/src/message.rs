@@ -103,7 +103,7 @@ pub fn header(kind: Kind, len: usize) -> Option<[u8; HEADER_LEN]> {
     Some([kind, id, hi, lo])
 }
 
-/// The attribute 00 of a notification, such as the A5 template of an Initiate.
+/// The attribute `id` of a notification: under 00 an Initiate has its A5 template.
 pub fn attribute(payload: &[u8], id: u8) -> Result<&[u8], MessageError> {
     let mut rest = payload;
     while let [attribute, len, tail @ ..] = rest {

@@ -151,16 +151,6 @@ impl Reason {
             | Self::Policy => RetryAfter::NEVER,
         }
     }
-
-    /// Tells whether a retry makes sense only after the key was renewed online.
-    pub const fn needs_refresh(self) -> bool {
-        matches!(self, Self::Expired | Self::KeyUnknown | Self::StaleDocument)
-    }
-
-    /// Tells whether a retry makes sense only after the phone fetched a time token.
-    pub const fn needs_sync(self) -> bool {
-        matches!(self, Self::ClockUnknown)
-    }
 }
 
 /// A reason as it was received: a known one, or a code of a later version, to be judged by the status alone.
