@@ -150,6 +150,11 @@ impl Keyring {
         }
     }
 
+    /// Forgets the secret shared with a lock: the next press there has to sign.
+    pub fn drop_fast_key(&mut self, reader: ReaderId) {
+        self.fast.remove(&reader);
+    }
+
     /// Keeps a lock's audit envelope until the service has it.
     pub fn put_audit(&mut self, reader_id: ReaderId, envelope: Vec<u8>) {
         let envelope = AuditEnvelope { reader_id, envelope };
