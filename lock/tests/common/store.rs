@@ -5,7 +5,7 @@ use std::{
 
 use keybutton_lock::store::{MemoryStore, Record, Store, StoreError};
 
-type Inner = MemoryStore<32, 64, 64, 64>;
+type Inner = MemoryStore<64, 64, 64, 64>;
 
 /// A store that survives the lock, and whose power can be cut at any write.
 #[derive(Clone)]
