@@ -92,12 +92,19 @@ pub(crate) fn router(service: Service) -> Router {
         .with_state(service)
 }
 
-/// What every answer carries: nothing of it may be kept by caches on the way.
+/// Sees a request through to its answer and adds what every answer carries: no cache on the way may keep it.
+///
+/// A request runs in a task of its own, so that a caller who hangs up can't end it halfway: a change that is being
+/// written keeps its hold of the organization's gate until it is, and what is cached of the state before is forgotten.
 async fn finish(request: Request, next: Next) -> Response {
     let method = request.method().clone();
     // The path alone: a query may name members.
     let path = request.uri().path().to_owned();
-    let mut response = next.run(request).await.into_response();
+    let answered = tokio::spawn(next.run(request)).await;
+    let mut response = answered.unwrap_or_else(|error| {
+        tracing::error!(%error, "a request failed unexpectedly");
+        Problem::new(Code::Internal).into_response()
+    });
     let headers = response.headers_mut();
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));

@@ -1,3 +1,11 @@
+use std::{future::IntoFuture, sync::Arc};
+
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, mpsc},
+};
+
 use super::*;
 
 /// Every route the contract names; a new one is added here and in its file.
@@ -99,4 +107,57 @@ fn every_route_but_public_ones_asks_for_credentials() {
         assert_eq!(operation.get("security").is_none(), open, "{method} {path}");
         assert!(operation["responses"].get(if open && *path == "/v1/health" { "200" } else { "default" }).is_some());
     }
+}
+
+#[tokio::test]
+async fn a_caller_who_hangs_up_does_not_end_a_request_halfway() {
+    let release = Arc::new(Notify::new());
+    let (reached, mut stages) = mpsc::unbounded_channel();
+    let handler = {
+        let release = release.clone();
+        move || async move {
+            reached.send("begun").unwrap();
+            release.notified().await;
+            reached.send("done").unwrap();
+        }
+    };
+    let router = Router::new().route("/", axum::routing::get(handler)).layer(middleware::from_fn(finish));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(axum::serve(listener, router).into_future());
+    let mut caller = TcpStream::connect(address).await.unwrap();
+    caller.write_all(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n").await.unwrap();
+    assert_eq!(stages.recv().await, Some("begun"));
+    caller.shutdown().await.unwrap();
+    // The server has noticed and closed its end.
+    assert_eq!(caller.read(&mut [0; 64]).await.unwrap(), 0);
+    // With the router gone, too, nothing but the request itself can still report.
+    server.abort();
+    assert!(server.await.is_err());
+    release.notify_one();
+    assert_eq!(stages.recv().await, Some("done"));
+}
+
+#[tokio::test]
+async fn a_request_that_panics_is_answered_as_a_failure_of_the_service() {
+    async fn broken() {
+        panic!("broken on purpose")
+    }
+    let router = Router::new().route("/", axum::routing::get(broken)).layer(middleware::from_fn(finish));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let server = tokio::spawn(axum::serve(listener, router).into_future());
+    let answer = answer_of(address).await;
+    assert!(answer.starts_with("HTTP/1.1 500") && answer.contains("\"code\":\"internal\""), "{answer}");
+    assert!(!answer.contains("on purpose"), "{answer}");
+    server.abort();
+}
+
+/// The whole answer to a request, as text.
+async fn answer_of(address: std::net::SocketAddr) -> String {
+    let mut caller = TcpStream::connect(address).await.unwrap();
+    caller.write_all(b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    caller.read_to_string(&mut answer).await.unwrap();
+    answer
 }
