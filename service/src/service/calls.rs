@@ -102,6 +102,10 @@ impl Service {
         };
         let gate = self.enter(&app.app.organization, hold).await;
         let org = self.org_view(&app.app.organization).await?;
+        // The token was verified before the gate; settings that changed meanwhile may not accept it any more.
+        if org.app(&id) != Some(&app.app) {
+            return Err(Code::Busy.into());
+        }
         let member = self.member_entry(&app.app.organization, &verified.subject).await?;
         if let (true, Some(entry)) = (fresh, &member) {
             let event = events::by_member(&app.app.organization, now, "signed-in", &entry.record.member.id);
@@ -113,18 +117,28 @@ impl Service {
     /// Lets an operator's call in: key, gate, organization.
     pub(crate) async fn operator_call(&self, headers: &HeaderMap, hold: Hold) -> Answer<OperatorCall> {
         let hash = operator_key_hash(bearer(headers)?);
+        let organization = match self.inner.operators.get(&hash) {
+            Some(operator) => operator.organization.clone(),
+            None => self.operator(&hash).await?.organization,
+        };
+        let gate = self.enter(&organization, hold).await;
+        // Again behind the gate, so that a key that was revoked meanwhile is neither let in nor kept.
         let operator = match self.inner.operators.get(&hash) {
             Some(operator) => operator,
             None => {
-                let key = self.store().operator_key(&hash).await?.ok_or(Code::InvalidOperatorKey)?;
-                let operator = Arc::new(Operator { organization: key.organization, key: key.id });
+                let operator = Arc::new(self.operator(&hash).await?);
                 self.inner.operators.put(hash, operator.clone());
                 operator
             }
         };
-        let gate = self.enter(&operator.organization, hold).await;
-        let org = self.org_view(&operator.organization).await?;
+        let org = self.org_view(&organization).await?;
         Ok(OperatorCall { org, operator, now: self.now(), _gate: gate })
+    }
+
+    /// Whose operator key has a hash.
+    async fn operator(&self, hash: &[u8; 32]) -> Answer<Operator> {
+        let key = self.store().operator_key(hash).await?.ok_or(Code::InvalidOperatorKey)?;
+        Ok(Operator { organization: key.organization, key: key.id })
     }
 
     /// Passes an organization's gate.
@@ -193,3 +207,6 @@ fn refuse(error: TokenError) -> Problem {
     };
     Problem::new(code).with_detail(error.to_string())
 }
+
+#[cfg(test)]
+mod tests;
