@@ -75,6 +75,33 @@ async fn doors_in_use_stay() {
 }
 
 #[tokio::test]
+async fn what_high_security_and_the_site_force_ends_with_them() {
+    let world = World::start().await;
+    let tenant = world.tenant("a").await;
+    let site = format!("sites/{}", tenant.site);
+    world.operate(&tenant, Method::PATCH, &site, json!({ "key_hours": 24 })).await.json::<Value>();
+    let door = world.door(&tenant, "Vault", json!({ "high_security": true })).await;
+    let told = async || {
+        let policy = world.claim(&tenant, &door).await.provision.policy;
+        let doors: Value = world.operate(&tenant, Method::GET, "doors", Value::Null).await.json();
+        assert_eq!(doors[0]["policy"], json!(policy), "the operator sees what the lock is told");
+        (policy.fast, policy.offline_limit_s)
+    };
+    assert_eq!(told().await, (false, 24 * 3600));
+    world.operate(&tenant, Method::PATCH, &site, json!({ "key_hours": 72 })).await.json::<Value>();
+    assert_eq!(told().await, (false, 24 * 3600));
+    let plain = json!({ "policy": { "high_security": false } });
+    world.operate(&tenant, Method::PATCH, &format!("doors/{door}"), plain).await.json::<Value>();
+    assert_eq!(told().await, (true, 72 * 3600));
+    // What high security hides is kept all the same.
+    for settings in [json!({ "high_security": true }), json!({ "fast": false }), json!({ "high_security": false })] {
+        let body = json!({ "policy": settings });
+        world.operate(&tenant, Method::PATCH, &format!("doors/{door}"), body).await.json::<Value>();
+    }
+    assert_eq!(told().await, (false, 72 * 3600));
+}
+
+#[tokio::test]
 async fn members_are_unique_by_subject() {
     let world = World::start().await;
     let tenant = world.tenant("a").await;

@@ -17,7 +17,7 @@ use super::{
 use crate::{
     problem::{Answer, Code, Problem},
     random,
-    service::{Draft, Hold, OperatorCall, OrgView, Scope, Service, effective_policy},
+    service::{Draft, Hold, KEY_HOURS, OperatorCall, OrgView, Scope, Service, effective_policy},
     store::{Change, ClaimCode, Door},
 };
 
@@ -132,13 +132,14 @@ async fn create(
     extract::Json(request): extract::Json<CreateDoor>,
 ) -> Answer<(StatusCode, Json<DoorInfo>)> {
     let call = service.operator_call(&headers, Hold::Alone).await?;
-    let site = call.org.site(&request.site).ok_or(Code::NotFound)?;
+    call.org.site(&request.site).ok_or(Code::NotFound)?;
     let defaults = LockPolicy {
         fast: true,
         high_security: false,
         sound: true,
         open_time_ds: 50,
-        offline_limit_s: u32::from(site.site.key_hours) * 3600,
+        // As long as the site's keys live: what is told to the lock never goes beyond that.
+        offline_limit_s: u32::from(*KEY_HOURS.end()) * 3600,
         tap_hint: false,
     };
     let door = Door {
@@ -148,7 +149,7 @@ async fn create(
         integration: integration(&call, request.integration.as_deref())?,
         name: name(&request.name)?,
         locked_down: false,
-        policy: effective_policy(&policy(&request.policy, &defaults)?, site.site.key_hours),
+        policy: policy(&request.policy, &defaults)?,
     };
     let after = info(&call.org, &door);
     let mut draft = Draft::configuration(&call.org, Scope::Nobody);
@@ -169,16 +170,15 @@ async fn change(
     extract::Json(request): extract::Json<ChangeDoor>,
 ) -> Answer<Json<DoorInfo>> {
     let call = service.operator_call(&headers, Hold::Alone).await?;
-    let before = call.org.door(&id).ok_or(Code::NotFound)?;
-    let site = call.org.site(&before.site).ok_or(Code::NotFound)?;
-    let mut door = before.clone();
+    let known = call.org.door(&id).ok_or(Code::NotFound)?;
+    let mut door = known.clone();
     if let Some(text) = &request.name {
         door.name = name(text)?;
     }
     door.locked_down = request.locked_down.unwrap_or(door.locked_down);
-    door.policy = effective_policy(&policy(&request.policy, &door.policy)?, site.site.key_hours);
-    let (before, after) = (info(&call.org, before), info(&call.org, &door));
-    if before != after {
+    door.policy = policy(&request.policy, &door.policy)?;
+    let (before, after) = (info(&call.org, known), info(&call.org, &door));
+    if *known != door {
         let mut draft = Draft::configuration(&call.org, Scope::Everybody);
         draft.event(changed(&call, "door", &id.0, Some(&before), Some(&after)).door(&id));
         draft.state.doors.iter_mut().filter(|known| known.id == id).for_each(|known| known.clone_from(&door));
@@ -261,15 +261,16 @@ fn policy(settings: &PolicySettings, base: &LockPolicy) -> Answer<LockPolicy> {
 
 fn info(org: &OrgView, door: &Door) -> DoorInfo {
     let lock = org.lock_on(door);
-    let group = org.site(&door.site).map(|site| site.site.group_id);
+    let site = org.site(&door.site);
+    let key_hours = site.map_or(*KEY_HOURS.start(), |site| site.site.key_hours);
     DoorInfo {
         id: door.id.clone(),
         site: door.site.clone(),
         integration: door.integration.clone(),
         name: door.name.clone(),
         locked_down: door.locked_down,
-        policy: door.policy.clone(),
-        reader_id: lock.zip(group).map(|(lock, group)| lock.reader_id(group).0.into()),
+        policy: effective_policy(&door.policy, key_hours),
+        reader_id: lock.zip(site).map(|(lock, site)| lock.reader_id(site.site.group_id).0.into()),
         number: lock.map(|lock| lock.number),
         claimed: lock.map(|lock| lock.claimed),
     }
