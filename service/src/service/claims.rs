@@ -52,8 +52,11 @@ impl Service {
             retired: None,
         };
         let provision = self.provision(&org, site, &door, &lock, now)?;
-        // Nobody's key names the new number yet, but keys for the whole site open the lock: they stand for that.
-        let mut draft = Draft::configuration(&org, Scope::Nobody);
+        // No key names the new number yet, but those for the whole site open the lock: they stay if they would be
+        // issued with it, too. The lock that goes counts as there, since taking it down takes nobody's right.
+        let mut draft = Draft::configuration(&org, Scope::Everybody);
+        let sites = draft.state.sites.iter_mut().filter(|known| known.site.id == site.site.id);
+        sites.for_each(|known| known.locks.push(lock.clone()));
         draft.unit.push(Change::TakeClaimCode(hash, now));
         if let Some(old) = org.lock_on(&door) {
             draft.unit.push(Change::PutLock(Lock { retired: Some(now), ..old.clone() }));

@@ -76,6 +76,31 @@ async fn losing_a_group_revokes_the_key_and_the_next_one_has_a_new_identifier() 
 }
 
 #[tokio::test]
+async fn keys_for_the_whole_site_end_where_a_new_lock_is_not_theirs_to_open() {
+    let world = World::start().await;
+    let tenant = world.tenant("a").await;
+    let front = world.locked_door(&tenant, "Front").await;
+    let group = world.group(&tenant, json!({ "whole_sites": [tenant.site] })).await;
+    let member = world.member(&tenant, "ada").await;
+    world.grant(&tenant, &member, &group).await;
+    let phone = world.enrol(&tenant, &member, "ada").await;
+    let whole = world.bundle(&tenant, &phone).await.sites.remove(0);
+    // Another lock on the same terms, and another one on the same door.
+    world.locked_door(&tenant, "Side").await;
+    world.claim(&tenant, &front.door).await;
+    assert_eq!(world.bundle(&tenant, &phone).await.sites[0].access_id, whole.access_id);
+
+    let vault = world.door(&tenant, "Vault", json!({})).await;
+    let path = format!("doors/{vault}");
+    world.operate(&tenant, Method::PATCH, &path, json!({ "locked_down": true })).await.json::<Value>();
+    let vault = world.claim(&tenant, &vault).await;
+    let after = world.bundle(&tenant, &phone).await.sites.remove(0);
+    assert!(names_access_id(&vault.read_revocation(&after, NOW).1, &whole));
+    assert!(vault.read_key(&after.document, &phone.public_key(), NOW).is_empty());
+    assert!(!vault.read_key(&whole.document, &phone.public_key(), NOW).is_empty(), "which is why it had to end");
+}
+
+#[tokio::test]
 async fn gaining_a_group_revokes_nothing() {
     let world = World::start().await;
     let tenant = world.tenant("a").await;
