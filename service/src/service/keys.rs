@@ -279,7 +279,12 @@ fn doors(org: &OrgView, call: &MemberCall, member: &MemberRecord, device: Option
     for door in &org.state.doors {
         let Some(site) = org.site(&door.site) else { continue };
         let horizon = call.now.saturating_add(u32::from(site.site.key_hours) * 3600);
-        let grants = org.grants(member, door);
+        let lock = org.lock_on(door);
+        let mut grants = org.grants(member, door);
+        let used = lock.map_or(0, |lock| member.uses_at(lock, None));
+        for limit in grants.iter_mut().filter_map(|grant| grant.restrictions.use_limit.as_mut()) {
+            *limit = limit.saturating_sub(used);
+        }
         let zone = org.zone(&door.site);
         let decision = access::decide(standing, org.door_facts(door), &grants, device, zone, call.now, horizon);
         rights.push(DoorRights {
@@ -289,7 +294,7 @@ fn doors(org: &OrgView, call: &MemberCall, member: &MemberRecord, device: Option
             integration: org
                 .integration(&door.integration)
                 .map_or(keybutton_protocol::api::IntegrationKind::Native, |i| i.kind),
-            reader_id: org.lock_on(door).map(|lock| lock.reader_id(site.site.group_id).0.into()),
+            reader_id: lock.map(|lock| lock.reader_id(site.site.group_id).0.into()),
             decision: decision.decision(),
         });
     }

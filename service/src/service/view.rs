@@ -143,13 +143,11 @@ impl OrgView {
             if grants.is_empty() {
                 continue;
             }
-            let elsewhere = member.uses.iter().filter(|u| u.lock == lock.id && Some(u.access_id) != keep);
-            let uses_elsewhere = elsewhere.map(|uses| uses.count).fold(0_u32, u32::saturating_add);
             doors.push(PlanDoor {
                 number: lock.number,
                 high_security: door.policy.high_security,
                 grants,
-                uses_elsewhere: u16::try_from(uses_elsewhere).unwrap_or(u16::MAX),
+                uses_elsewhere: member.uses_at(lock, keep),
             });
         }
         let device = DeviceFacts { primary: holder.device.primary };
@@ -164,6 +162,15 @@ impl OrgView {
             self.plan(&holder, site, Some(key.access_id), now, issue::MAX_ELEMENTS)
         });
         plan.map(|plan| plan.rights).unwrap_or_default()
+    }
+}
+
+impl MemberRecord {
+    /// How often a lock counted a use, those of one access identifier left out.
+    pub(crate) fn uses_at(&self, lock: &Lock, but: Option<[u8; 8]>) -> u16 {
+        let counted = self.uses.iter().filter(|uses| uses.lock == lock.id && Some(uses.access_id) != but);
+        let total = counted.map(|uses| uses.count).fold(0_u32, u32::saturating_add);
+        u16::try_from(total).unwrap_or(u16::MAX)
     }
 }
 

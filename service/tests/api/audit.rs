@@ -1,5 +1,5 @@
 use keybutton_protocol::{
-    api::{AuditAcknowledged, ReportPress, UploadAudit},
+    api::{AccessRefusal, AuditAcknowledged, Decision, ReportPress, UploadAudit},
     audit::{Checkpoint, Head, RECORD_LEN, Record, RecordType, seal, write_plaintext},
     crypto::ring::{Ring, RingSigner},
     document::credential_id,
@@ -271,4 +271,9 @@ async fn uses_counted_by_the_lock_are_taken_off_other_keys() {
     };
     // The lock goes on counting under the same identifier; another identifier starts at what is left.
     assert_eq!((limit(&first).await, limit(&second).await), (Some(3), Some(1)));
+    let decision = async || world.rights(&tenant, &second).await.doors[0].decision.clone();
+    assert!(matches!(decision().await, Decision::Allow { .. }));
+    chain.verdict(Reason::Granted, &first, &key.access_id.0, [3; 16]);
+    acknowledged(&world, &tenant, &lock, &chain.seal(&lock, 3..=3, &lock.key)).await;
+    assert_eq!(decision().await, Decision::Refuse { reason: AccessRefusal::UseLimit });
 }
