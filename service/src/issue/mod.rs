@@ -79,8 +79,9 @@ struct Terms {
 
 /// Plans the key of one device for one site; `None` when it would open nothing.
 ///
-/// `hours` is the site's key validity, `max_elements` how many elements the document has room for. `locks` counts all locks of the site: the whole-site element is used only when the
-/// key opens each of them on the same terms through groups that stand for the whole site.
+/// `hours` is the site's key validity, `max_elements` how many elements the document has room for. `locks` counts all
+/// locks of the site: the whole-site element is used only when the key opens each of them on the same terms through
+/// groups that stand for the whole site.
 pub fn plan(
     doors: &[PlanDoor],
     locks: usize,
