@@ -5,14 +5,15 @@ use std::{fmt, sync::Arc, time::Duration};
 use tokio::sync::oneshot;
 
 use super::{
-    hub::{LinkEvent, RadioEvent},
+    hub::{Ear, LinkEvent, RadioEvent},
     inner::{Inner, Ticket},
+    run::SCAN_AGAIN,
 };
 use crate::{
     discovery::{Candidate, Discovery, GONE_US},
     error::{ErrorCode, KeyError},
     pending::guarded,
-    radio::RadioState,
+    radio::{RadioError, RadioState},
 };
 
 /// How often a list with doors in it is looked at again without an advertisement: often enough for a door that went
@@ -69,13 +70,16 @@ impl Inner {
         let mut discovery = Discovery::new();
         let mut in_range = false;
         let mut revision = 0;
-        if !self.try_scan(&ear, listener) {
-            return;
-        }
+        let Some(mut throttled) = self.try_scan(&ear, listener) else { return };
         loop {
             let event = tokio::select! {
                 event = ear.next() => Some(event),
                 () = tokio::time::sleep(LOOK_AGAIN), if in_range => None,
+                () = tokio::time::sleep(SCAN_AGAIN), if throttled => {
+                    let Some(still) = self.try_scan(&ear, listener) else { return };
+                    throttled = still;
+                    continue;
+                }
             };
             let now = self.now().moment;
             match event {
@@ -93,9 +97,10 @@ impl Inner {
                     if !guarded(|| listener.on_doors(Vec::new())) {
                         return;
                     }
-                    let on = state == RadioState::On;
-                    if on && !self.try_scan(&ear, listener) {
-                        return;
+                    throttled = false;
+                    if state == RadioState::On {
+                        let Some(refused) = self.try_scan(&ear, listener) else { return };
+                        throttled = refused;
                     }
                     if let Some(code) = ErrorCode::from_radio_state(state)
                         && !guarded(|| listener.on_blocked(code.into()))
@@ -123,12 +128,20 @@ impl Inner {
         }
     }
 
-    /// Starts the scan or says why not; `false` when the listener panicked.
-    fn try_scan(&self, ear: &super::hub::Ear, listener: &dyn NearbyListener) -> bool {
+    /// Starts the scan or says why not. Tells whether the system throttles it, so that it is to be asked for again;
+    /// `None` when the listener panicked.
+    fn try_scan(&self, ear: &Ear, listener: &dyn NearbyListener) -> Option<bool> {
         let blocked = match ErrorCode::from_radio_state(self.hub.radio().state()) {
-            Some(code) => Some(KeyError::new(code)),
-            None => ear.start_scan().err().map(KeyError::from),
+            Some(code) => KeyError::new(code),
+            None => match ear.start_scan() {
+                Ok(()) => return Some(false),
+                Err(RadioError::Throttled) => {
+                    self.log.warn("nearby", format_args!("no scan yet: {}", RadioError::Throttled));
+                    return Some(true);
+                }
+                Err(error) => error.into(),
+            },
         };
-        blocked.is_none_or(|error| guarded(|| listener.on_blocked(error)))
+        guarded(|| listener.on_blocked(blocked)).then_some(false)
     }
 }

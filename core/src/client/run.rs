@@ -36,7 +36,7 @@ use crate::{
 const FORMER_LINK: Duration = Duration::from_secs(1);
 
 /// When a scan that the system throttles is asked for again.
-const SCAN_AGAIN: Duration = Duration::from_secs(1);
+pub(super) const SCAN_AGAIN: Duration = Duration::from_secs(1);
 
 /// A machine that has not ended this long after its deadline is ended from outside: a press always ends.
 const GRACE: Duration = Duration::from_millis(500);

@@ -45,6 +45,8 @@ struct At {
     link: Option<(Fragmenter, Reassembler, Arc<dyn RadioEvents>)>,
     scan: Option<Arc<dyn RadioEvents>>,
     state: RadioState,
+    /// How many scans the system refuses for now.
+    throttled: usize,
     /// How many messages of the lock get through; after them the link dies and no other comes up.
     left: usize,
 }
@@ -90,6 +92,11 @@ impl Radio for OneLock {
     }
 
     fn start_scan(&self, events: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
+        let throttled = self.at().throttled;
+        if throttled > 0 {
+            self.at().throttled = throttled - 1;
+            return Err(RadioError::Throttled);
+        }
         let group = self.world.lock().unwrap().group;
         let key = GroupResolvingKey::new(resolving_key(group));
         let data = ServiceData::make(&Ring::new(), &key, [1, 2, 3], LockNumber(1), AdvertFlags::default());
@@ -191,7 +198,7 @@ impl Scene {
             script.member = Some("m".into());
         }
         let world = Arc::new(Mutex::new(world));
-        let at = Mutex::new(At { lock, link: None, scan: None, state: RadioState::On, left: usize::MAX });
+        let at = Mutex::new(At { lock, link: None, scan: None, state: RadioState::On, throttled: 0, left: usize::MAX });
         let radio = Arc::new(OneLock { world: world.clone(), at });
         let clock = Arc::new(WorldsClock(crate::clock::SystemClock::new(), AtomicU64::new(0)));
         Self { phone, world, radio, clock }
@@ -496,6 +503,20 @@ fn nearby_doors_come_and_go_with_the_radio_and_the_member() {
     keys.sign_out().unwrap();
     while shown.recv().is_ok() {}
     assert!(scene.radio.at().scan.is_none(), "signing out ends the scan");
+    drop(nearby);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_throttled_scan_for_nearby_doors_starts_once_the_system_lets_it() {
+    let scene = Scene::new();
+    let keys = scene.start();
+    keys.inner.lend_runtime(tokio::runtime::Handle::current());
+    keys.sign_in(token("ann")).unwrap().done().await.unwrap();
+    scene.radio.at().throttled = 3;
+    let (sender, shown) = std::sync::mpsc::channel();
+    let nearby = keys.nearby(Arc::new(List(Mutex::new(sender)))).unwrap();
+    tokio::time::sleep(Duration::from_millis(3_500)).await;
+    assert_eq!(shown.try_recv(), Ok(Shown::Doors(vec!["Door 1".into()])));
     drop(nearby);
 }
 
