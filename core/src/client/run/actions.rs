@@ -22,7 +22,11 @@ impl Runner {
         match action {
             Action::Phase(phase) => {
                 self.inner.log.debug("press", format_args!("{}", phase.name()));
-                self.asked |= matches!(phase, Phase::Opening(_));
+                if let Phase::Opening(door) = &phase {
+                    // However the press ends, a repeat has to go to the lock that was asked.
+                    self.asked = true;
+                    self.course.options.door = Some(door.clone());
+                }
                 self.teller.tell(News::Phase(phase));
             }
             Action::Validate => {
