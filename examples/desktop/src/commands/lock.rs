@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use keybutton::radio::air::{Endpoint, Position};
-use keybutton_lock::{Event, env::BoltEvent, feedback::Signal};
+use keybutton_lock::{Event, Failure as Interruption, Path, env::BoltEvent, feedback::Signal};
+use keybutton_protocol::verdict::ClockState;
 
 use super::{
     knobs::{KnobArgs, place},
@@ -103,16 +104,80 @@ fn show(event: LockEvent, bell: bool) {
                 feedback.steps().filter(|step| step.tone_hz > 0).map(|step| step.tone_hz.to_string()).collect();
             let sound = if tones.is_empty() { "silent".to_owned() } else { format!("{} Hz", tones.join(" ")) };
             let ring = if bell && !tones.is_empty() { "\u{7}" } else { "" };
-            println!("{}  {sound}{ring}", paint(colour, &format!("* {:?}", feedback.signal).to_lowercase()));
+            println!("{}  {sound}{ring}", paint(colour, &format!("* {}", signal_text(feedback.signal))));
         }
         LockEvent::Bolt(bolt) => println!("  bolt {}", bolt_text(bolt)),
         LockEvent::Connected => println!("{}", paint(Paint::Dim, "  a phone has connected")),
         LockEvent::Disconnected => println!("{}", paint(Paint::Dim, "  the phone has gone")),
-        LockEvent::Happened(Event::Verdict { reason, path, repeated, .. }) => {
-            let again = if repeated { ", repeated" } else { "" };
-            println!("  verdict {} ({path:?}{again})", reason.name());
+        LockEvent::Happened(event) => {
+            let colour = match event {
+                Event::Verdict { .. } => None,
+                Event::Failed { .. } | Event::StoreFailed => Some(Paint::Amber),
+                Event::Time { .. }
+                | Event::RevocationApplied
+                | Event::AuditHandedOver { .. }
+                | Event::AuditAcknowledged { .. } => Some(Paint::Dim),
+            };
+            let text = format!("  {}", event_text(event));
+            println!("{}", colour.map_or_else(|| text.clone(), |colour| paint(colour, &text)));
         }
-        LockEvent::Happened(event) => println!("{}", paint(Paint::Dim, &format!("  {event:?}"))),
+    }
+}
+
+fn signal_text(signal: Signal) -> &'static str {
+    match signal {
+        Signal::Granted => "granted",
+        Signal::Refused => "refused",
+        Signal::Acknowledged => "done as asked",
+        Signal::Fault => "fault",
+        Signal::Secured => "secured",
+        Signal::Alarm => "alarm",
+    }
+}
+
+fn event_text(event: Event) -> String {
+    match event {
+        Event::Verdict { reason, path, repeated, .. } => {
+            let again = if repeated { "; the verdict of before, nothing moves" } else { "" };
+            format!("verdict {}, {}{again}", reason.name(), path_text(path))
+        }
+        Event::Failed { failure, .. } => format!("ended before a verdict: {}", failure_text(failure)),
+        Event::Time { state } => format!("clock: {}", clock_text(state)),
+        Event::RevocationApplied => "newer revocations taken from the phone".to_owned(),
+        Event::AuditHandedOver { number } => format!("audit handed to the phone, up to record {number}"),
+        Event::AuditAcknowledged { number } => format!("audit received by the service, up to record {number}"),
+        Event::StoreFailed => "the store can't be written: nothing opens until it can".to_owned(),
+    }
+}
+
+fn path_text(path: Path) -> &'static str {
+    match path {
+        Path::Fast => "fast phase",
+        Path::Known => "a key the lock knows",
+        Path::StepUp => "a key seen for the first time",
+    }
+}
+
+fn clock_text(state: ClockState) -> &'static str {
+    match state {
+        ClockState::Unknown => "the time is not known",
+        ClockState::LowerBound => "the time may be later than known",
+        ClockState::Running => "running",
+        ClockState::Confirmed => "confirmed",
+    }
+}
+
+fn failure_text(failure: Interruption) -> &'static str {
+    match failure {
+        Interruption::Timeout => "the phone did not answer in time",
+        Interruption::LinkLost => "the phone left",
+        Interruption::Framing => "the phone broke the rules of the link",
+        Interruption::Version => "phone and lock have no version in common",
+        Interruption::Rejected => "the phone refused, or answered with something else",
+        Interruption::Unauthentic => "a sealed message did not open",
+        Interruption::DeviceSignature => "the device's signature is wrong",
+        Interruption::Busy => "too many phones at once",
+        Interruption::Engine => "the lock's crypto or random source failed",
     }
 }
 
@@ -122,5 +187,25 @@ fn bolt_text(event: BoltEvent) -> &'static str {
         BoltEvent::Secured => "in place",
         BoltEvent::Jammed => "jammed",
         BoltEvent::MotorFault => "motor fault",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_screen_shows_words() {
+        let cases = [
+            (Event::AuditHandedOver { number: 3 }, "audit handed to the phone, up to record 3"),
+            (Event::Time { state: ClockState::Running }, "clock: running"),
+            (
+                Event::Failed { interface: keybutton_protocol::ids::Interface::Ble, failure: Interruption::LinkLost },
+                "ended before a verdict: the phone left",
+            ),
+        ];
+        for (event, text) in cases {
+            assert_eq!(event_text(event), text);
+        }
     }
 }
