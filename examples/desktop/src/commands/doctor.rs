@@ -81,7 +81,7 @@ fn tell(row: &Row) {
         "warning" => Paint::Amber,
         _ => Paint::Dim,
     };
-    println!("{:<10} {}", paint(colour, row.result), row.check);
+    println!("{} {}", paint(colour, &format!("{:<10}", row.result)), row.check);
     if let (Some(message), Some(code)) = (row.message, row.code) {
         println!("           {message} ({code})");
     }
