@@ -1,9 +1,14 @@
 //! `keybutton air`: the simulated radio by itself, and its knobs.
 
-use std::net::SocketAddr;
+use std::{
+    net::{IpAddr, Ipv4Addr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, Subcommand, ValueEnum};
-use keybutton::radio::air::{AirControl, Broker, BrokerOptions, Endpoint, Manner, ParticipantReport, Position};
+use keybutton::radio::air::{
+    AirControl, AirError, Broker, BrokerOptions, Endpoint, Manner, ParticipantReport, Position,
+};
 
 use super::{
     knobs::{KnobArgs, place},
@@ -12,14 +17,20 @@ use super::{
 use crate::{
     console::{Paint, paint},
     failure::Failure,
+    session::RUNNING,
+    state::{Running, StateDir},
 };
+
+/// Where the broker listens unless told otherwise.
+pub(super) const AIR: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8789);
 
 /// Options of `keybutton air`.
 #[derive(Clone, Debug, Args)]
 pub struct AirArgs {
-    /// Where the broker listens, or the broker to talk to.
-    #[arg(long, value_name = "ADDRESS", env = "KEYBUTTON_AIR", default_value = "127.0.0.1:8789", global = true)]
-    air: SocketAddr,
+    /// Where the broker listens [default: 127.0.0.1:8789], or the broker to talk to [default: what `keybutton serve`
+    /// left in the state directory]
+    #[arg(long, value_name = "ADDRESS", env = "KEYBUTTON_AIR", global = true)]
+    air: Option<SocketAddr>,
     /// Where the simulated randomness starts.
     #[arg(long, default_value_t = 0)]
     seed: u64,
@@ -62,15 +73,18 @@ enum Switch {
 }
 
 /// Runs the command.
-pub async fn run(args: AirArgs) -> Result<(), Failure> {
-    let endpoint = Endpoint::Tcp(args.air);
-    match args.action {
-        None => broker(args.air, args.seed).await,
-        Some(AirAction::List) => list(&AirControl::join(&endpoint).await?).await,
-        Some(AirAction::Set { name, at, radio, knobs }) => {
-            let air = AirControl::join(&endpoint).await?;
+pub async fn run(args: AirArgs, state: Option<PathBuf>) -> Result<(), Failure> {
+    let Some(action) = args.action else { return broker(args.air.unwrap_or(AIR), args.seed).await };
+    let address = match args.air {
+        Some(address) => address,
+        None => StateDir::open(state)?.read::<Running>(RUNNING)?.map_or(AIR, |running| running.air),
+    };
+    let air = AirControl::join(&Endpoint::Tcp(address)).await?;
+    match action {
+        AirAction::List => list(&air).await,
+        AirAction::Set { name, at, radio, knobs } => {
             let found = air.participants().await?.into_iter().find(|part| part.name == name);
-            let part = found.ok_or(keybutton::radio::air::AirError::UnknownParticipant(name.clone()))?;
+            let part = found.ok_or(AirError::UnknownParticipant(name.clone()))?;
             air.set_knobs(&name, knobs.apply(part.knobs)).await?;
             if let Some(at) = at {
                 air.move_to(&name, at).await?;
@@ -80,17 +94,30 @@ pub async fn run(args: AirArgs) -> Result<(), Failure> {
             }
             list(&air).await
         }
-        Some(AirAction::Cut { name, silently }) => {
+        AirAction::Cut { name, silently } => {
             let manner = if silently { Manner::Silent } else { Manner::Drop };
-            Ok(AirControl::join(&endpoint).await?.cut(&name, manner).await?)
+            Ok(air.cut(&name, manner).await?)
         }
     }
 }
 
+/// Starts a broker at an address that may be taken.
+pub(super) async fn listen(address: SocketAddr, seed: u64) -> Result<Broker, Failure> {
+    Broker::listen(address, BrokerOptions { seed }).await.map_err(|error| {
+        let why = match error {
+            AirError::Unreachable(error) => error.to_string(),
+            other => other.to_string(),
+        };
+        Failure::new(
+            "air-failed",
+            format_args!("the air can't listen at {address}: {why}"),
+            "Stop the other process there, or choose another address with --air.",
+        )
+    })
+}
+
 async fn broker(address: SocketAddr, seed: u64) -> Result<(), Failure> {
-    let broker = Broker::listen(address, BrokerOptions { seed }).await.map_err(|error| {
-        Failure::new("air-failed", format_args!("{address}: {error}"), "Choose another address with --air.")
-    })?;
+    let broker = listen(address, seed).await?;
     if let Some(address) = broker.address() {
         println!("{} the air is at {address}; stop with Ctrl-C", paint(Paint::Green, "running"));
     }

@@ -22,6 +22,9 @@ use crate::{
 
 pub(crate) use knobs::place;
 
+/// The exit code of a command that was told to stop, as a shell has it.
+const INTERRUPTED: u8 = 130;
+
 /// The keybutton demo and its parts: access service, virtual locks, simulated radio, phone.
 #[derive(Clone, Debug, Parser)]
 #[command(name = "keybutton", version, about, max_term_width = 110)]
@@ -62,9 +65,9 @@ impl Cli {
         log_to_stderr(self.verbose);
         let state = self.state;
         let result = match self.command.unwrap_or(Command::Demo(demo::DemoArgs::default())) {
-            Command::Demo(args) => demo::run(args).await,
+            Command::Demo(args) => or_stopped(demo::run(args)).await,
             Command::Serve(args) => serve::run(args, state).await.map(|()| ExitCode::SUCCESS),
-            Command::Air(args) => air::run(args).await.map(|()| ExitCode::SUCCESS),
+            Command::Air(args) => air::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Lock(args) => lock::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Press(args) => press::run(args, state).await,
             Command::Nearby(args) => nearby::run(args, state).await.map(|()| ExitCode::SUCCESS),
@@ -76,6 +79,14 @@ impl Cli {
             eprintln!("  {}", failure.remedy);
             ExitCode::from(2)
         })
+    }
+}
+
+/// Runs to the end or to Ctrl-C, which lets temporary directories be removed.
+async fn or_stopped(run: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    tokio::select! {
+        result = run => result,
+        stop = stopped() => stop.map(|()| ExitCode::from(INTERRUPTED)),
     }
 }
 
