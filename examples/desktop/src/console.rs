@@ -89,7 +89,7 @@ impl Drop for Progress {
 }
 
 /// A number of things.
-pub fn count(number: u32, thing: &str) -> String {
+pub fn count(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }
 
@@ -106,6 +106,12 @@ pub fn duration(micros: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn counts_read_well() {
+        assert_eq!(count(1, "round trip"), "1 round trip");
+        assert_eq!(count(0, "tone"), "0 tones");
+    }
 
     #[test]
     fn durations_read_well() {

@@ -12,6 +12,7 @@ use std::{
 use keybutton::{
     MobileKeys,
     client::{Config, Platform},
+    error::KeyError,
     http::{Http, HttpAnswer, HttpError, HttpRequest},
     outcome::PressOutcome,
     press::{Press, PressListener, PressOptions},
@@ -101,8 +102,15 @@ impl Phone {
     }
 
     /// Finds a door the member may see, by its name or id.
-    pub fn door(&self, name: &str) -> Result<DoorRights, Failure> {
-        let doors = self.keys.doors();
+    pub async fn door(&self, name: &str) -> Result<DoorRights, Failure> {
+        let mut doors = self.keys.doors();
+        if doors.is_empty() {
+            // The phone knows nothing of this member: the service says why.
+            if let ButtonState::Hidden(reason) = self.refresh().await? {
+                return Err(KeyError::from(reason).into());
+            }
+            doors = self.keys.doors();
+        }
         let same = |door: &&DoorRights| door.name.eq_ignore_ascii_case(name) || door.id.0 == name;
         doors.iter().find(same).cloned().ok_or_else(|| {
             let known: Vec<&str> = doors.iter().map(|door| door.name.as_str()).collect();

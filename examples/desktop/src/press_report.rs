@@ -22,8 +22,12 @@ pub struct PressReport {
     pub outcome: &'static str,
     /// The stable code of the reason or cause; absent when opened.
     pub reason: Option<&'static str>,
+    /// The guilty side, such as `operator`, `lock` or `network`; absent when opened.
+    pub side: Option<&'static str>,
     /// Whether pressing again is safe: `yes`, `no`, or `same-press-only` where only a repeat of this press is.
     pub retry: &'static str,
+    /// What happened, in one sentence; absent when opened.
+    pub message: Option<&'static str>,
     /// What a person can do about it; absent when opened.
     pub remedy: Option<&'static str>,
     /// How the lock was reached: `radio`; absent when it was not.
@@ -92,7 +96,9 @@ impl PressReport {
             door: door.or_else(|| outcome.door.as_ref().map(|door| door.0.clone())),
             outcome: result.name(),
             reason: result.code().map(|code| code.entry().name),
+            side: result.side().map(|side| side.as_str()),
             retry: result.retry().as_str(),
+            message: result.code().map(|code| code.message()),
             remedy: result.remedy(),
             route: outcome.route.map(|route| route.as_str()),
             fast: metrics.fast,

@@ -105,6 +105,7 @@ fn the_demo_without_a_terminal_is_plain_text() {
     let text = text(&output);
     assert!(output.status.success(), "{text}");
     assert!(!text.contains('\u{1b}'), "no colours into a pipe");
+    assert!(text.contains("the Key Button is hidden (module-disabled). Mobile access is switched off."), "{text}");
     assert!(text.contains("* opened") && text.contains("* refused: revoked") && text.contains("* unconfirmed"));
     assert!(text.contains("What to try next"));
 }
@@ -113,8 +114,8 @@ fn the_demo_without_a_terminal_is_plain_text() {
 fn lock_and_phone_in_their_own_processes_meet() {
     let dir = TempDir::new().unwrap();
     let state = dir.path();
-    let _serve =
-        Running::start(state, &["serve", "--listen", "127.0.0.1:0", "--air", "127.0.0.1:0"], "keybutton press");
+    let next = format!("keybutton press \"Front door\" --state {}", state.display());
+    let _serve = Running::start(state, &["serve", "--listen", "127.0.0.1:0", "--air", "127.0.0.1:0"], &next);
     let _lock = Running::start(state, &["lock", "Front door"], "on the air");
 
     let output = run(state, &["press", "front DOOR", "--json"]);
@@ -127,7 +128,8 @@ fn lock_and_phone_in_their_own_processes_meet() {
 
     let output = run(state, &["press", "Server room", "--json"]);
     assert_eq!(output.status.code(), Some(1));
-    assert_eq!(json(&output)["reason"], "no-permission");
+    let report = json(&output);
+    assert_eq!((&report["reason"], &report["side"]), (&"no-permission".into(), &"operator".into()));
 
     let output = run(state, &["doctor", "--json"]);
     assert!(output.status.success(), "{}", text(&output));
@@ -136,9 +138,13 @@ fn lock_and_phone_in_their_own_processes_meet() {
     let output = run(state, &["nearby", "--for", "2s"]);
     assert!(text(&output).contains("Front door"), "{}", text(&output));
 
-    let running: Value = serde_json::from_slice(&std::fs::read(state.join("running.json")).unwrap()).unwrap();
-    let air = running["air"].as_str().unwrap();
-    let output = run(state, &["air", "--air", air, "set", "Front door", "--mtu", "23", "--latency", "5ms"]);
+    for _ in 0..2 {
+        let output = run(state, &["press", "Front door", "--member", "Nobody"]);
+        assert_eq!(output.status.code(), Some(2));
+        assert!(text(&output).contains("(unknown-member)"), "{}", text(&output));
+    }
+
+    let output = run(state, &["air", "set", "Front door", "--mtu", "23", "--latency", "5ms"]);
     assert!(text(&output).contains("MTU 23"), "{}", text(&output));
     let report = json(&run(state, &["press", "Front door", "--json"]));
     assert_eq!(report["outcome"], "opened");

@@ -7,7 +7,7 @@ use clap::Args;
 use super::{knobs::time, print_json};
 use crate::{
     bench::{self, BenchOptions, Part, Told, print_row},
-    console::{Paint, Progress, paint},
+    console::{Paint, Progress, count, paint},
     failure::Failure,
 };
 
@@ -68,7 +68,7 @@ pub async fn run(args: BenchArgs) -> Result<ExitCode, Failure> {
         let missed = report.rows.iter().filter(|row| row.passed == Some(false)).count();
         let verdict = match missed {
             0 => paint(Paint::Green, "Every bar was reached"),
-            n => paint(Paint::Red, &format!("{n} bars were not reached")),
+            n => paint(Paint::Red, &format!("Not reached: {}", count(n, "bar"))),
         };
         println!("\n{verdict}, on {} processors.", report.processors);
         if cfg!(debug_assertions) {

@@ -49,12 +49,12 @@ pub struct PressArgs {
 pub async fn run(args: PressArgs, state: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let phone = args.phone.start(state, args.knobs.apply(Default::default())).await?;
     phone.set_online(!args.offline);
-    let door = args.door.as_deref().map(|name| phone.door(name)).transpose()?;
-    let options = PressOptions {
-        door: door.map(|door| door.id),
-        deadline: args.deadline.unwrap_or(PressOptions::DEADLINE),
-        ..PressOptions::default()
+    let door = match &args.door {
+        Some(name) => Some(phone.door(name).await?.id),
+        None => None,
     };
+    let options =
+        PressOptions { door, deadline: args.deadline.unwrap_or(PressOptions::DEADLINE), ..PressOptions::default() };
     let mut pressing = phone.press(options)?;
     let report = follow(&phone, &mut pressing, &args).await?;
     if args.json {
@@ -74,11 +74,11 @@ async fn follow(phone: &Phone, pressing: &mut Pressing, args: &PressArgs) -> Res
     loop {
         match pressing.next().await? {
             News::Phase(phase) => {
-                let at = duration(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX));
+                let at = format!("+{}", duration(u64::try_from(begun.elapsed().as_micros()).unwrap_or(u64::MAX)));
                 let name = phase.name().replace('-', " ");
                 progress.say(&name);
                 if !args.json {
-                    progress.above(|| println!("{}", paint(Paint::Dim, &format!("{at:>9}  {name}"))));
+                    progress.above(|| println!("{}", paint(Paint::Dim, &format!("{at:>10}  {name}"))));
                 }
                 if let Phase::Choose(candidates) = phase {
                     choose(pressing, &progress, candidates, args.json)?;
@@ -131,8 +131,8 @@ fn tell(report: &PressReport) {
     let door = report.door.as_deref().unwrap_or("no door");
     let reason = report.reason.map(|reason| format!(": {reason}")).unwrap_or_default();
     println!("{}  {door}", paint(colour, &format!("* {}{reason}", report.outcome)));
-    if let Some(remedy) = report.remedy {
-        println!("  {remedy}");
+    for line in [report.message, report.remedy].into_iter().flatten() {
+        println!("  {line}");
     }
     println!(
         "{}",
@@ -141,7 +141,7 @@ fn tell(report: &PressReport) {
             &format!(
                 "  {} in all, {}, {} bytes to the lock, {} to the phone{}",
                 duration(report.total_us),
-                count(report.round_trips, "round trip"),
+                count(report.round_trips as usize, "round trip"),
                 report.bytes.to_lock,
                 report.bytes.to_phone,
                 if report.fast { ", fast phase" } else { "" }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use keybutton::{
-    error::KeyError,
+    error::{ErrorCode, KeyError},
     press::PressOptions,
     radio::air::{Cut, Direction, Knobs, Manner},
 };
@@ -184,7 +184,8 @@ impl Play<'_> {
             Err(failure) if failure.code == told => failure.code,
             Err(failure) => return Err(failure),
         };
-        self.reporter.fact(&format!("{what}: the Key Button is hidden, {seen}"));
+        let message = ErrorCode::from_name(&seen).map_or("", ErrorCode::message);
+        self.reporter.fact(&format!("{what}: the Key Button is hidden ({seen}). {message}"));
         if seen != told {
             self.report.differences.push(format!("{what}: the Key Button says {seen}, told is {told}"));
         }

@@ -106,8 +106,8 @@ impl Reporter for Story {
         }
         self.print(&format!("   {}", verdict(press)));
         self.print(&paint(Paint::Dim, &format!("      {}", figures(press))));
-        if let Some(remedy) = press.remedy {
-            self.print(&format!("      {remedy}"));
+        for line in [press.message, press.remedy].into_iter().flatten() {
+            self.print(&format!("      {line}"));
         }
         for difference in differences {
             self.print(&paint(Paint::Amber, &format!("   not as told: {difference}")));
@@ -120,7 +120,7 @@ impl Reporter for Story {
         let end = if report.as_told {
             paint(Paint::Green, &format!("All of it came out as told, in {took}."))
         } else {
-            paint(Paint::Red, &format!("{} things came out otherwise than told.", report.differences.len()))
+            paint(Paint::Red, &format!("{} came out otherwise than told.", count(report.differences.len(), "thing")))
         };
         self.print(&format!("\n{end}\n\n{NEXT}"));
     }
@@ -141,8 +141,7 @@ fn verdict(press: &PressReport) -> String {
     }
     let shown = match light {
         Some(light) => {
-            let tones = lock.map_or(0, |lock| lock.tones_hz.len());
-            format!("{light} light, {}", count(u32::try_from(tones).unwrap_or(u32::MAX), "tone"))
+            format!("{light} light, {}", count(lock.map_or(0, |lock| lock.tones_hz.len()), "tone"))
         }
         None => "the lock shows nothing".to_owned(),
     };
@@ -160,7 +159,7 @@ fn figures(press: &PressReport) -> String {
     format!(
         "{} in all; {way}{}, {} bytes to the lock, {} to the phone; press {}",
         duration(press.total_us),
-        count(press.round_trips, "round trip"),
+        count(press.round_trips as usize, "round trip"),
         press.bytes.to_lock,
         press.bytes.to_phone,
         press.id.get(..8).unwrap_or_default(),
