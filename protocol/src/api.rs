@@ -371,16 +371,22 @@ pub struct SiteLock {
 }
 
 /// `POST /v1/locks/claim`: request by a lock that has just made its key. Authorised by the claim code alone.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(deny_unknown_fields)]
 pub struct ClaimLock {
-    /// The one-time code the operator was given for the door.
+    /// The one-time code the operator was given for the door. Secret.
     pub claim_code: String,
     /// The lock's new reader key, 65 bytes.
     pub reader_key: Bytes,
     /// Proof of possession: the reader key's signature over `AuthenticationData::for_claim(SHA-256(claim code))`.
     pub proof: Bytes,
+}
+
+impl fmt::Debug for ClaimLock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaimLock").field("reader_key", &self.reader_key).finish_non_exhaustive()
+    }
 }
 
 /// `POST /v1/locks/claim`: answer. A lock's whole provisioning.

@@ -51,6 +51,7 @@ async fn no_secret_is_logged_stored_in_the_clear_or_told_in_an_error() {
     let code = code["claim_code"].as_str().unwrap().to_owned();
     let key = RingSigner::from_pkcs8(&RingSigner::generate_pkcs8().unwrap()).unwrap();
     let request = || world.request(Method::POST, "/v1/locks/claim").json(&claim(&code, &key));
+    assert!(!format!("{:?}", claim(&code, &key)).contains(&code));
     world.send(request()).await.json::<Value>();
     let mut answers = vec![world.send(request()).await.body];
     let phone = world.phone(&tenant, "ada", &[&door]).await;
