@@ -39,7 +39,7 @@ async fn the_first_press_downloads_and_the_next_is_fast_even_after_a_restart_wit
     world.stop_service().await;
     let ann = world.phone("Ann").await;
     assert_eq!(ann.keys().key_button(), ButtonState::Visible, "the last answer of the service stands");
-    assert_eq!(ann.door("front").unwrap().id, door.id);
+    assert_eq!(ann.door("front").await.unwrap().id, door.id);
     let third = press(&ann, &door).await;
     opened(&third);
     assert!(third.metrics.fast && third.metrics.round_trips == 1, "{:?}", third.metrics);
