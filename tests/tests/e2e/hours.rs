@@ -55,9 +55,13 @@ async fn a_use_limit_is_counted_by_the_lock() {
         opened(&press_and_settle(&ann, &door).await);
         assert_eq!(door.openings().await, used);
     }
-    // A download brings the same limit, not a new one.
-    ann.refresh().await.unwrap();
+    // The lock counts by itself, also for a phone that asks nobody.
+    ann.set_online(false);
     refused_by_lock(&press_and_settle(&ann, &door).await, "use-limit");
+    // A download brings the same limit, not a new one, and the service has heard of both uses.
+    ann.set_online(true);
+    ann.refresh().await.unwrap();
+    refused_by_phone(&press_and_settle(&ann, &door).await, "use-limit");
     assert_eq!(door.openings().await, 2);
 }
 
