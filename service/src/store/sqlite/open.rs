@@ -44,6 +44,8 @@ pub(super) async fn file(path: &Path) -> Result<Sqlite, OpenError> {
             .map_err(|error| classify(path, &error))?;
         check(&mut connection, path).await?;
         connection.close().await.map_err(|error| classify(path, &error))?;
+    } else {
+        make_private(path).map_err(|error| unavailable(error.to_string()))?;
     }
     let writer = SqlitePoolOptions::new()
         .max_connections(1)
@@ -75,6 +77,15 @@ pub(super) async fn memory() -> Result<Sqlite, OpenError> {
         .map_err(|error| classify(&path, &error))?;
     migrate(&pool, &path).await?;
     Ok(Sqlite { writer: pool.clone(), readers: pool, path: None, lock: Mutex::new(None) })
+}
+
+/// Makes the file for its owner alone: it says who may open what, and when they did. SQLite's side files follow its mode.
+fn make_private(path: &Path) -> std::io::Result<()> {
+    let mut options = OpenOptions::new();
+    options.create(true).truncate(false).write(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(path).map(drop)
 }
 
 /// Takes the lock file beside the database.

@@ -43,6 +43,19 @@ async fn what_was_committed_is_there_after_a_restart() {
     assert_eq!(Sqlite::open(&path).await.unwrap().meta("k").await.unwrap(), Some(vec![1]));
 }
 
+#[cfg(unix)]
+#[tokio::test]
+async fn a_new_database_is_for_its_owner_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    let store = Sqlite::open(&folder.path().join("a.db")).await.unwrap();
+    store.commit(&[vec![Change::PutMeta("k", vec![1])]]).await.unwrap().pop().unwrap().unwrap();
+    for name in ["a.db", "a.db-wal"] {
+        let mode = folder.path().join(name).metadata().unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600, "{name}");
+    }
+}
+
 #[tokio::test]
 async fn one_service_has_the_file_alone() {
     let folder = tempfile::tempdir().unwrap();
