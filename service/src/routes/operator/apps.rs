@@ -26,17 +26,9 @@ pub(super) fn routes() -> OpenApiRouter<Service> {
 pub struct AppInfo {
     /// Its identifier, sent as `Keybutton-App`.
     pub id: AppId,
-    /// What the operator calls it.
-    pub name: String,
-    /// The module is on for the app.
-    pub enabled: bool,
-    /// The `iss` its session tokens carry.
-    pub issuer: String,
-    /// The `aud` its session tokens carry.
-    pub audience: String,
-    /// Its key set (RFC 7517): public keys for ES256 or RS256.
-    #[schema(value_type = Object)]
-    pub jwks: serde_json::Value,
+    /// Everything else.
+    #[serde(flatten)]
+    pub app: PutApp,
 }
 
 /// How a Branded App is to be.
@@ -142,10 +134,12 @@ async fn save(service: &Service, call: &OperatorCall, app: App) -> Answer<Json<A
 fn info(app: &App) -> AppInfo {
     AppInfo {
         id: app.id.clone(),
-        name: app.name.clone(),
-        enabled: app.enabled,
-        issuer: app.issuer.clone(),
-        audience: app.audience.clone(),
-        jwks: serde_json::from_str(&app.jwks).unwrap_or_default(),
+        app: PutApp {
+            name: app.name.clone(),
+            enabled: app.enabled,
+            issuer: app.issuer.clone(),
+            audience: app.audience.clone(),
+            jwks: serde_json::from_str(&app.jwks).unwrap_or_default(),
+        },
     }
 }
