@@ -13,7 +13,7 @@ use thiserror::Error;
 
 use crate::{
     crypto::{Crypto, Signer},
-    ids::{GroupId, PublicKey, Signature, SubId, UnixTime},
+    ids::{PublicKey, Signature, SubId, UnixTime},
     tdate::{self, DAY},
 };
 pub use chain::IssuerCertificate;
@@ -267,11 +267,6 @@ pub fn display_name(id: &[u8; 16]) -> [u8; 8] {
     let [a, b, c, d] = [a, b, c, d].map(|byte| [hex(byte >> 4), hex(byte & 15)]);
     let ([a0, a1], [b0, b1], [c0, c1], [d0, d1]) = (a, b, c, d);
     [a0, a1, b0, b1, c0, c1, d0, d1]
-}
-
-/// The common name of a site.
-pub fn group_name(group: &GroupId) -> [u8; 8] {
-    display_name(&group.0)
 }
 
 fn or_default<'a>(value: Option<&'a [u8]>, default: &'static [u8]) -> Option<&'a [u8]> {

@@ -101,7 +101,7 @@ impl Member {
 /// A certificate of the CA that belongs to a label.
 pub(crate) fn issue(ca: &str, key: &PublicKey, reader: &ReaderId, not_after: UnixTime) -> Vec<u8> {
     let mut out = [0; COMPRESSED_MAX];
-    let issuer = certificate::group_name(&reader.group());
+    let issuer = certificate::display_name(&reader.group().0);
     let subject = certificate::display_name(&reader.sub().0);
     let request = CertificateRequest {
         serial: &[1],
