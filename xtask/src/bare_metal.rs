@@ -10,7 +10,7 @@ use std::{
     process::Command,
 };
 
-use crate::command::{Failure, Outcome, output, root, run as run_command};
+use crate::command::{Failure, Outcome, output, root, run as run_command, target_folder};
 
 /// A Cortex-M4F, the class of controller that door locks carry.
 const TARGET: &str = "thumbv7em-none-eabihf";
@@ -61,10 +61,6 @@ fn tools() -> Result<PathBuf, Failure> {
     output(Command::new(folder.join("rustc")).arg("--version"))?;
     fs::write(folder.join("ready"), "")?;
     Ok(folder)
-}
-
-fn target_folder() -> PathBuf {
-    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 fn download(folder: &Path) -> Result<(), Failure> {

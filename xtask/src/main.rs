@@ -2,9 +2,13 @@
 
 mod architecture;
 mod bare_metal;
+#[allow(dead_code, reason = "Kotlin and Swift use it")]
+mod bindings;
 mod command;
 mod dependencies;
 mod metadata;
+#[allow(dead_code, reason = "Kotlin and Swift use it")]
+mod snippets;
 mod test;
 mod vectors;
 
