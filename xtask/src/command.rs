@@ -11,6 +11,13 @@ use std::{
 pub enum Outcome {
     /// Everything ran and passed.
     Passed,
+    /// It ran tests of its own, and how they ended.
+    Counted {
+        /// How many passed.
+        passed: u64,
+        /// How many failed.
+        failed: u64,
+    },
     /// It could not run on this machine, and why.
     Skipped(String),
 }

@@ -54,6 +54,10 @@ fn main() -> ExitCode {
     };
     match outcome {
         Ok(Outcome::Passed) => ExitCode::SUCCESS,
+        Ok(Outcome::Counted { passed, failed }) => {
+            println!("{passed} passed, {failed} failed");
+            if failed == 0 && passed > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+        }
         Ok(Outcome::Skipped(reason)) if !command::is_ci() => {
             eprintln!("skipped: {reason}");
             ExitCode::SUCCESS

@@ -27,8 +27,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     run_command(&mut cargo(["build", "--locked", "--workspace", "--bins"]))?;
     tally.cargo_test(&["test", "--locked", "--workspace", "--no-fail-fast"])?;
     tally.tier("bare metal", options.no_bare_metal, bare_metal::run);
-    println!("{} passed, {} failed", tally.passed, tally.failed);
-    if tally.failed == 0 { Ok(Outcome::Passed) } else { Err(Failure(format!("{} tests failed", tally.failed))) }
+    Ok(Outcome::Counted { passed: tally.passed, failed: tally.failed })
 }
 
 /// Counts what passed and what failed.
@@ -52,7 +51,7 @@ impl Tally {
         Ok(())
     }
 
-    /// Runs one more tier; it counts as one test.
+    /// Runs one more tier; it counts as one test, or as those it has run.
     fn tier(&mut self, name: &str, left_out: bool, tier: impl FnOnce() -> Result<Outcome, Failure>) {
         if left_out && !is_ci() {
             println!("{name}: left out");
@@ -62,6 +61,15 @@ impl Tally {
             Ok(Outcome::Passed) => {
                 println!("{name}: ok");
                 self.passed += 1;
+            }
+            Ok(Outcome::Counted { passed: 0, failed: 0 }) => {
+                println!("{name}: FAILED: no test ran");
+                self.failed += 1;
+            }
+            Ok(Outcome::Counted { passed, failed }) => {
+                println!("{name}: {passed} passed, {failed} failed");
+                self.passed += passed;
+                self.failed += failed;
             }
             Ok(Outcome::Skipped(reason)) if !is_ci() => println!("{name}: skipped: {reason}"),
             Ok(Outcome::Skipped(reason)) => {
