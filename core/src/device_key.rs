@@ -28,7 +28,7 @@ pub trait DeviceKey: Send + Sync + 'static {
 
     /// Starts signing with ECDSA P-256/SHA-256 and returns at once; the signature comes back through `answer`, which
     /// may take as long as a biometric prompt.
-    fn sign(&self, data: &AuthenticationData, answer: Arc<SignatureAnswer>);
+    fn sign(&self, data: AuthenticationData, answer: Arc<SignatureAnswer>);
 
     /// Has the user unlock the phone or confirm with fingerprint, face or code, and returns at once; the result comes
     /// back through `answer`. Asked for when a lock forces user authentication.
@@ -161,7 +161,7 @@ impl DeviceKey for SoftwareDeviceKey {
         Ok(signer.public_key())
     }
 
-    fn sign(&self, data: &AuthenticationData, answer: Arc<SignatureAnswer>) {
+    fn sign(&self, data: AuthenticationData, answer: Arc<SignatureAnswer>) {
         // Only a lock's key signs for a lock, whoever asks.
         if !matches!(data.usage(), Usage::Phone | Usage::Enrolment) {
             return answer.fail(DeviceKeyError::Failed);
@@ -193,7 +193,7 @@ impl fmt::Debug for SoftwareDeviceKey {
 }
 
 /// Asks for a signature and waits for it.
-pub(crate) async fn sign(key: &dyn DeviceKey, data: &AuthenticationData) -> Result<Signature, DeviceKeyError> {
+pub(crate) async fn sign(key: &dyn DeviceKey, data: AuthenticationData) -> Result<Signature, DeviceKeyError> {
     let (answer, waiting) = SignatureAnswer::new();
     let start = std::panic::AssertUnwindSafe(|| key.sign(data, answer));
     if std::panic::catch_unwind(start).is_err() {
@@ -231,7 +231,7 @@ mod tests {
         let key = SoftwareDeviceKey::new(vault(&dir));
         let public = key.public_key().unwrap();
         let data = AuthenticationData::for_enrolment(&[1; 32]);
-        let signature = sign(&SoftwareDeviceKey::new(vault(&dir)), &data).await.unwrap();
+        let signature = sign(&SoftwareDeviceKey::new(vault(&dir)), data.clone()).await.unwrap();
         let verifier = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, public.as_bytes());
         verifier.verify(data.as_bytes(), signature.as_bytes()).unwrap();
     }
@@ -242,8 +242,8 @@ mod tests {
         let key = SoftwareDeviceKey::new(vault(&dir));
         let public = key.public_key().unwrap();
         let as_lock = AuthenticationData::for_lock(&ReaderId([1; 32]), &public, &public, &TransactionId([2; 16]));
-        assert_eq!(sign(&key, &as_lock).await, Err(DeviceKeyError::Failed));
-        assert_eq!(sign(&key, &AuthenticationData::for_claim(&[0; 32])).await, Err(DeviceKeyError::Failed));
+        assert_eq!(sign(&key, as_lock).await, Err(DeviceKeyError::Failed));
+        assert_eq!(sign(&key, AuthenticationData::for_claim(&[0; 32])).await, Err(DeviceKeyError::Failed));
     }
 
     #[tokio::test]
@@ -254,7 +254,7 @@ mod tests {
         key.remove().unwrap();
         key.remove().unwrap();
         let data = AuthenticationData::for_enrolment(&[0; 32]);
-        assert_eq!(sign(&key, &data).await, Err(DeviceKeyError::Gone), "signing makes no key");
+        assert_eq!(sign(&key, data).await, Err(DeviceKeyError::Gone), "signing makes no key");
         assert_ne!(key.public_key().unwrap(), first);
     }
 
@@ -265,7 +265,7 @@ mod tests {
         vault.store(ENTRY.into(), b"not a key".to_vec()).unwrap();
         let key = SoftwareDeviceKey::new(vault);
         assert_eq!(key.public_key(), Err(DeviceKeyError::Gone));
-        assert_eq!(sign(&key, &AuthenticationData::for_enrolment(&[0; 32])).await, Err(DeviceKeyError::Gone));
+        assert_eq!(sign(&key, AuthenticationData::for_enrolment(&[0; 32])).await, Err(DeviceKeyError::Gone));
         assert_eq!(authenticate_user(&key).await, Err(DeviceKeyError::UserNotAuthenticated));
     }
 }

@@ -295,7 +295,7 @@ fn p_fast_key_is_for_one_lock() {
 #[test]
 fn p_device_key_misuse() {
     /// Nothing else can be handed to a device key: `keybutton_tests::misuse` shows that other code does not compile.
-    fn sign(key: &dyn DeviceKey, data: &AuthenticationData, answer: Arc<SignatureAnswer>) {
+    fn sign(key: &dyn DeviceKey, data: AuthenticationData, answer: Arc<SignatureAnswer>) {
         key.sign(data, answer);
     }
     let _ = sign;

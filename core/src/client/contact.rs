@@ -144,7 +144,7 @@ impl Inner {
         let challenge = self.call(&download::challenge(&ticket.session)).await?;
         let nonce = <&[u8; 32]>::try_from(&challenge.nonce.0[..]).map_err(|_| ErrorCode::ServiceFailed)?;
         let data = AuthenticationData::for_enrolment(nonce);
-        let proof = tokio::time::timeout(SIGN_TIMEOUT, sign(&*self.platform.device_key, &data)).await;
+        let proof = tokio::time::timeout(SIGN_TIMEOUT, sign(&*self.platform.device_key, data)).await;
         let proof = proof.map_err(|_| ErrorCode::DeviceKeyFailed)?.map_err(|error| KeyError::from(&error))?;
         let enrolment = EnrolDevice {
             nonce: challenge.nonce.clone(),

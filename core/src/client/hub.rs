@@ -157,15 +157,15 @@ impl RadioEvents for Events {
         }
     }
 
-    fn connected(&self, peripheral: &PeripheralId, mtu: u16) {
+    fn connected(&self, peripheral: PeripheralId, mtu: u16) {
         self.tell(|| LinkEvent::Connected(peripheral.clone(), mtu));
     }
 
-    fn notification(&self, peripheral: &PeripheralId, value: Vec<u8>) {
+    fn notification(&self, peripheral: PeripheralId, value: Vec<u8>) {
         self.tell(|| LinkEvent::Value(peripheral.clone(), value.clone()));
     }
 
-    fn disconnected(&self, peripheral: &PeripheralId, cause: RadioError) {
+    fn disconnected(&self, peripheral: PeripheralId, cause: RadioError) {
         self.tell(|| LinkEvent::Disconnected(peripheral.clone(), cause));
     }
 
@@ -201,15 +201,15 @@ mod tests {
             self.calls.lock().unwrap().push("stop");
         }
 
-        fn connect(&self, _: &PeripheralId, _: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
+        fn connect(&self, _: PeripheralId, _: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
             Err(RadioError::Throttled)
         }
 
-        fn write(&self, _: &PeripheralId, _: Vec<u8>) -> Result<(), RadioError> {
+        fn write(&self, _: PeripheralId, _: Vec<u8>) -> Result<(), RadioError> {
             Err(RadioError::OutOfRange)
         }
 
-        fn disconnect(&self, _: &PeripheralId) {}
+        fn disconnect(&self, _: PeripheralId) {}
     }
 
     fn heard() -> Advertisement {
@@ -230,7 +230,7 @@ mod tests {
         for _ in 0..HEARD_BACKLOG * 2 {
             events.advertisement(heard());
         }
-        events.disconnected(&PeripheralId("p".into()), RadioError::LinkLost);
+        events.disconnected(PeripheralId("p".into()), RadioError::LinkLost);
         assert!(matches!(press.next().await, RadioEvent::Link(LinkEvent::State(RadioState::On))));
         assert!(matches!(press.next().await, RadioEvent::Link(LinkEvent::Disconnected(..))));
         let mut count = 0;

@@ -28,13 +28,13 @@ pub trait Radio: Send + Sync + 'static {
 
     /// Connects, discovers the service and subscribes to the lock's notifications. Ends in
     /// [`RadioEvents::connected`] or [`RadioEvents::disconnected`].
-    fn connect(&self, peripheral: &PeripheralId, events: Arc<dyn RadioEvents>) -> Result<(), RadioError>;
+    fn connect(&self, peripheral: PeripheralId, events: Arc<dyn RadioEvents>) -> Result<(), RadioError>;
 
     /// Sends one ATT value to the lock. Values arrive in the order of the calls.
-    fn write(&self, peripheral: &PeripheralId, value: Vec<u8>) -> Result<(), RadioError>;
+    fn write(&self, peripheral: PeripheralId, value: Vec<u8>) -> Result<(), RadioError>;
 
     /// Drops the link, or gives up connecting. Ends in [`RadioEvents::disconnected`].
-    fn disconnect(&self, peripheral: &PeripheralId);
+    fn disconnect(&self, peripheral: PeripheralId);
 }
 
 /// What comes back from a [`Radio`]. Implemented by the core; may be called from any thread.
@@ -43,13 +43,13 @@ pub trait RadioEvents: Send + Sync {
     fn advertisement(&self, advertisement: Advertisement);
 
     /// The link is up and subscribed; `mtu` is the ATT MTU (23 to 517).
-    fn connected(&self, peripheral: &PeripheralId, mtu: u16);
+    fn connected(&self, peripheral: PeripheralId, mtu: u16);
 
     /// The lock notified one ATT value.
-    fn notification(&self, peripheral: &PeripheralId, value: Vec<u8>);
+    fn notification(&self, peripheral: PeripheralId, value: Vec<u8>);
 
     /// The link is gone, or never came up.
-    fn disconnected(&self, peripheral: &PeripheralId, cause: RadioError);
+    fn disconnected(&self, peripheral: PeripheralId, cause: RadioError);
 
     /// The radio was switched on or off, or lost its permission.
     fn state_changed(&self, state: RadioState);

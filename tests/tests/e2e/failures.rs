@@ -244,13 +244,13 @@ impl Radio for NoRadio {
 
     fn stop_scan(&self) {}
 
-    fn connect(&self, _: &PeripheralId, _: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
+    fn connect(&self, _: PeripheralId, _: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
         Err(RadioError::Unavailable)
     }
 
-    fn write(&self, _: &PeripheralId, _: Vec<u8>) -> Result<(), RadioError> {
+    fn write(&self, _: PeripheralId, _: Vec<u8>) -> Result<(), RadioError> {
         Err(RadioError::Unavailable)
     }
 
-    fn disconnect(&self, _: &PeripheralId) {}
+    fn disconnect(&self, _: PeripheralId) {}
 }

@@ -41,10 +41,10 @@ impl Runner {
                 self.ear.stop_scan();
             }
             Action::Connect(peripheral) => self.connect(peripheral),
-            Action::Write(peripheral, value) => self.write(&peripheral, value),
-            Action::Disconnect(peripheral) => self.disconnect(&peripheral),
+            Action::Write(peripheral, value) => self.write(peripheral, value),
+            Action::Disconnect(peripheral) => self.disconnect(peripheral),
             Action::Sign(number, data) => self.ask_member(move |inner| async move {
-                let signature = sign(&*inner.platform.device_key, &data).await;
+                let signature = sign(&*inner.platform.device_key, data).await;
                 Input::Signed(number, signature.map_err(|error| KeyError::from(&error)))
             }),
             Action::AuthenticateUser => self.ask_member(|inner| async move {
@@ -115,16 +115,16 @@ impl Runner {
 
     fn connect(&mut self, peripheral: PeripheralId) {
         let mut result = Err(RadioError::ConnectFailed);
-        guarded(|| result = self.inner.hub.radio().connect(&peripheral, self.inner.hub.events()));
+        guarded(|| result = self.inner.hub.radio().connect(peripheral.clone(), self.inner.hub.events()));
         match result {
             Ok(()) => self.link = Some(peripheral),
             Err(error) => self.answer(Input::Disconnected(peripheral, error)),
         }
     }
 
-    fn write(&self, peripheral: &PeripheralId, value: Vec<u8>) {
+    fn write(&self, peripheral: PeripheralId, value: Vec<u8>) {
         let mut result = Err(RadioError::LinkLost);
-        guarded(|| result = self.inner.hub.radio().write(peripheral, value));
+        guarded(|| result = self.inner.hub.radio().write(peripheral.clone(), value));
         if let Err(error) = result {
             // A link that takes no more is worth nothing; its end comes back as an event.
             self.inner.log.debug("press", format_args!("could not send: {error}"));
@@ -132,7 +132,7 @@ impl Runner {
         }
     }
 
-    fn disconnect(&self, peripheral: &PeripheralId) {
+    fn disconnect(&self, peripheral: PeripheralId) {
         guarded(|| self.inner.hub.radio().disconnect(peripheral));
     }
 

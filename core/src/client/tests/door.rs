@@ -114,7 +114,7 @@ impl Radio for OneLock {
         self.at().scan = None;
     }
 
-    fn connect(&self, peripheral: &PeripheralId, events: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
+    fn connect(&self, peripheral: PeripheralId, events: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
         let mut at = self.at();
         if at.left == 0 {
             return Err(RadioError::OutOfRange);
@@ -125,18 +125,18 @@ impl Radio for OneLock {
         Ok(())
     }
 
-    fn write(&self, peripheral: &PeripheralId, value: Vec<u8>) -> Result<(), RadioError> {
+    fn write(&self, peripheral: PeripheralId, value: Vec<u8>) -> Result<(), RadioError> {
         match self.exchange(&value) {
             None => {}
             Some((events, None)) => events.disconnected(peripheral, RadioError::LinkLost),
             Some((events, Some(values))) => {
-                values.into_iter().for_each(|value| events.notification(peripheral, value));
+                values.into_iter().for_each(|value| events.notification(peripheral.clone(), value));
             }
         }
         Ok(())
     }
 
-    fn disconnect(&self, peripheral: &PeripheralId) {
+    fn disconnect(&self, peripheral: PeripheralId) {
         let link = self.at().link.take();
         if let Some((_, _, events)) = link {
             events.disconnected(peripheral, RadioError::Closed);
@@ -152,7 +152,7 @@ impl DeviceKey for WorldsKey {
         Ok(self.0.lock().unwrap().device_key())
     }
 
-    fn sign(&self, data: &AuthenticationData, answer: Arc<SignatureAnswer>) {
+    fn sign(&self, data: AuthenticationData, answer: Arc<SignatureAnswer>) {
         answer.succeed(self.0.lock().unwrap().device.sign_shared(data.as_bytes()).unwrap());
     }
 
@@ -338,7 +338,7 @@ impl DeviceKey for PromptingKey {
         self.0.public_key()
     }
 
-    fn sign(&self, data: &AuthenticationData, answer: Arc<SignatureAnswer>) {
+    fn sign(&self, data: AuthenticationData, answer: Arc<SignatureAnswer>) {
         match data.usage() {
             Usage::Phone => self.1.lock().unwrap().push(answer),
             _ => self.0.sign(data, answer),

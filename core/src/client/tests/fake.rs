@@ -192,15 +192,15 @@ impl Radio for QuietRadio {
         *self.scans.lock().unwrap() -= 1;
     }
 
-    fn connect(&self, _: &PeripheralId, _: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
+    fn connect(&self, _: PeripheralId, _: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
         Err(RadioError::OutOfRange)
     }
 
-    fn write(&self, _: &PeripheralId, _: Vec<u8>) -> Result<(), RadioError> {
+    fn write(&self, _: PeripheralId, _: Vec<u8>) -> Result<(), RadioError> {
         Err(RadioError::OutOfRange)
     }
 
-    fn disconnect(&self, _: &PeripheralId) {}
+    fn disconnect(&self, _: PeripheralId) {}
 }
 
 #[derive(Default)]

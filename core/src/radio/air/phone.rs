@@ -87,9 +87,9 @@ impl Radio for AirRadio {
         }
     }
 
-    fn connect(&self, peripheral: &PeripheralId, events: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
+    fn connect(&self, peripheral: PeripheralId, events: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
         let mut state = self.shared.usable()?;
-        if state.links.contains_key(peripheral) {
+        if state.links.contains_key(&peripheral) {
             return Err(RadioError::Throttled);
         }
         state.listener = Some(Arc::downgrade(&events));
@@ -98,18 +98,18 @@ impl Radio for AirRadio {
         Ok(())
     }
 
-    fn write(&self, peripheral: &PeripheralId, value: Vec<u8>) -> Result<(), RadioError> {
+    fn write(&self, peripheral: PeripheralId, value: Vec<u8>) -> Result<(), RadioError> {
         let state = self.shared.usable()?;
-        let connection = state.links.get(peripheral).ok_or(RadioError::LinkLost)?;
+        let connection = state.links.get(&peripheral).ok_or(RadioError::LinkLost)?;
         let link = connection.link.ok_or(RadioError::LinkLost)?;
         debug_assert!(value.len() + 3 <= usize::from(connection.mtu), "an ATT value longer than the link's MTU allows");
         self.shared.send(ToBroker::Value { link, value: Bytes(value) });
         Ok(())
     }
 
-    fn disconnect(&self, peripheral: &PeripheralId) {
+    fn disconnect(&self, peripheral: PeripheralId) {
         let state = self.shared.lock();
-        let Some(connection) = state.links.get(peripheral) else { return };
+        let Some(connection) = state.links.get(&peripheral) else { return };
         self.shared.send(match connection.link {
             Some(link) => ToBroker::Close { link },
             None => ToBroker::GiveUp { address: peripheral.0.clone() },
@@ -138,15 +138,15 @@ impl Shared {
         match frame {
             FromBroker::Heard { rssi, payload } => self.heard(rssi, &payload),
             FromBroker::Connected { link, address, mtu } => self.connected(link, PeripheralId(address), mtu),
-            FromBroker::ConnectFailed { address, cause } => self.closed(&PeripheralId(address), cause.into()),
+            FromBroker::ConnectFailed { address, cause } => self.closed(PeripheralId(address), cause.into()),
             FromBroker::Value { link, value } => {
                 if let Some((peripheral, events)) = self.by_link(link) {
-                    events.notification(&peripheral, value.0);
+                    events.notification(peripheral, value.0);
                 }
             }
             FromBroker::Closed { link, cause } => {
                 if let Some((peripheral, _)) = self.by_link(link) {
-                    self.closed(&peripheral, cause.into());
+                    self.closed(peripheral, cause.into());
                 }
             }
             FromBroker::Radio(true) => self.state_changed(RadioState::On),
@@ -178,13 +178,13 @@ impl Shared {
             Arc::clone(&connection.events)
         });
         match events {
-            Some(events) => events.connected(&peripheral, mtu),
+            Some(events) => events.connected(peripheral, mtu),
             None => self.send(ToBroker::Close { link }),
         }
     }
 
-    fn closed(&self, peripheral: &PeripheralId, cause: RadioError) {
-        let connection = self.lock().links.remove(peripheral);
+    fn closed(&self, peripheral: PeripheralId, cause: RadioError) {
+        let connection = self.lock().links.remove(&peripheral);
         if let Some(connection) = connection {
             connection.events.disconnected(peripheral, cause);
         }
@@ -215,7 +215,7 @@ impl Shared {
     fn down(&self) {
         let lost: Vec<PeripheralId> = self.lock().links.keys().cloned().collect();
         for peripheral in lost {
-            self.closed(&peripheral, RadioError::LinkLost);
+            self.closed(peripheral, RadioError::LinkLost);
         }
         self.state_changed(RadioState::Absent);
     }

@@ -20,13 +20,13 @@ impl RadioEvents for Recorder {
     fn advertisement(&self, advertisement: Advertisement) {
         let _ = self.0.send(Event::Heard(advertisement));
     }
-    fn connected(&self, peripheral: &PeripheralId, mtu: u16) {
+    fn connected(&self, peripheral: PeripheralId, mtu: u16) {
         let _ = self.0.send(Event::Connected(peripheral.clone(), mtu));
     }
-    fn notification(&self, _: &PeripheralId, value: Vec<u8>) {
+    fn notification(&self, _: PeripheralId, value: Vec<u8>) {
         let _ = self.0.send(Event::Value(value));
     }
-    fn disconnected(&self, _: &PeripheralId, cause: RadioError) {
+    fn disconnected(&self, _: PeripheralId, cause: RadioError) {
         let _ = self.0.send(Event::Disconnected(cause));
     }
     fn state_changed(&self, state: RadioState) {
@@ -59,7 +59,7 @@ async fn a_whole_meeting(broker: Broker) {
     assert_eq!(advertisement.service_data, [0x10, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
     radio.stop_scan();
 
-    radio.connect(&advertisement.peripheral, recorder.clone()).unwrap();
+    radio.connect(advertisement.peripheral.clone(), recorder.clone()).unwrap();
     let connected = loop {
         match events.recv().await {
             Some(Event::Heard(_)) => {}
@@ -71,11 +71,11 @@ async fn a_whole_meeting(broker: Broker) {
         panic!()
     };
 
-    radio.write(&advertisement.peripheral, vec![1, 2, 3]).unwrap();
+    radio.write(advertisement.peripheral.clone(), vec![1, 2, 3]).unwrap();
     assert_eq!(peripheral.next_event().await, PeripheralEvent::Value { link, value: vec![1, 2, 3] });
     peripheral.notify(link, vec![4, 5]);
     assert_eq!(events.recv().await, Some(Event::Value(vec![4, 5])));
-    radio.disconnect(&advertisement.peripheral);
+    radio.disconnect(advertisement.peripheral);
     assert_eq!(events.recv().await, Some(Event::Disconnected(RadioError::Closed)));
     assert_eq!(peripheral.next_event().await, PeripheralEvent::Closed { link });
 
@@ -104,7 +104,7 @@ async fn the_director_switches_a_phone_off() {
     director.set_radio("phone", false).await.unwrap();
     assert_eq!(events.recv().await, Some(Event::State(RadioState::Off)));
     assert_eq!(radio.state(), RadioState::Off);
-    assert_eq!(radio.connect(&PeripheralId("c0:00:00:00:00:01".into()), recorder), Err(RadioError::Unavailable));
+    assert_eq!(radio.connect(PeripheralId("c0:00:00:00:00:01".into()), recorder), Err(RadioError::Unavailable));
     director.set_radio("phone", true).await.unwrap();
     assert_eq!(events.recv().await, Some(Event::State(RadioState::On)));
     assert_eq!(director.participants().await.unwrap().len(), 2);
