@@ -97,7 +97,7 @@ pub enum CertificateCarrier {
 pub enum SaltAnchor {
     /// The CA key the phone holds.
     Ca,
-    /// The certificate's subject key, as one third-party reader has it.
+    /// The certificate's subject key where LOAD CERT carried it, as one third-party reader has it.
     Subject,
 }
 

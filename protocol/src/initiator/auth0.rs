@@ -13,7 +13,7 @@ use crate::{
     certificate::CertificateError,
     crypto::Crypto,
     exchange::Request,
-    ids::Signature,
+    ids::{PublicKey, Signature},
     keys::{self, AuthenticationData, FastKeys, Kdh, Transcript},
     profile::SaltAnchor,
     tlv::{self, Field},
@@ -87,7 +87,10 @@ impl<C: Crypto> Auth0Done<C> {
         let (ins, data) = read(command)?;
         match ins {
             Ins::LoadCert if self.loaded.is_none() => self.load_certificate(env, data, out),
-            Ins::Auth1 => self.auth1(env, data).map(Auth0Next::Sign),
+            Ins::Auth1 => {
+                let reader_key = env.trust.reader_key(&self.start.transcript.reader);
+                self.auth1(env, data, reader_key).map(Auth0Next::Sign)
+            }
             Ins::Exchange => self.exchange(env.crypto, command),
             Ins::LoadCert | Ins::Select | Ins::Auth0 | Ins::ControlFlow | Ins::Envelope | Ins::GetResponse => {
                 Err(InitiatorError::WrongState)
@@ -108,12 +111,18 @@ impl<C: Crypto> Auth0Done<C> {
         Ok(Auth0Next::CertificateLoaded { state: self, response: response.len() })
     }
 
-    fn auth1<T: ?Sized>(mut self, env: &mut Env<'_, C, T>, data: &[u8]) -> Result<ToSign, InitiatorError> {
+    fn auth1<T: ?Sized>(
+        mut self,
+        env: &mut Env<'_, C, T>,
+        data: &[u8],
+        reader_key: Option<PublicKey>,
+    ) -> Result<ToSign, InitiatorError> {
         let known =
             [Field::required(0x41, 1), Field::required(0x9E, Signature::LEN), Field::optional_between(0x90, 1, 0xFFFF)];
         let [_, signature, certificate] = tlv::fields(data, &known)?;
         let signature = tlv::array(signature).map(Signature).ok_or(InitiatorError::Malformed)?;
         let trust = self.start.trust.as_ref().ok_or(InitiatorError::UnknownGroup)?;
+        let loaded = self.loaded.is_some();
         let shown = match (self.loaded, certificate) {
             (Some(_), Some(_)) => return Err(InitiatorError::Malformed),
             (Some(checked), None) => Some(checked),
@@ -121,16 +130,16 @@ impl<C: Crypto> Auth0Done<C> {
             (None, None) => None,
         };
         let subject = shown.transpose()?;
-        let lock_key = subject.unwrap_or(trust.anchor);
+        let anchor = reader_key.filter(|_| subject.is_none()).unwrap_or(trust.anchor);
+        let lock_key = subject.unwrap_or(anchor);
         let Transcript { reader, device_ephemeral, lock_ephemeral, transaction, .. } = &self.start.transcript;
         let signed = AuthenticationData::for_lock(reader, device_ephemeral, lock_ephemeral, transaction);
         env.crypto.verify(&lock_key, signed.as_bytes(), &signature).map_err(|_| InitiatorError::LockSignature)?;
         if self.start.must_authenticate {
             return Err(InitiatorError::UserAuthRequired);
         }
-        if self.start.phone.profile.salt_anchor == SaltAnchor::Subject {
-            self.start.transcript.anchor_x = lock_key.x();
-        }
+        let by_subject = loaded && self.start.phone.profile.salt_anchor == SaltAnchor::Subject;
+        self.start.transcript.anchor_x = if by_subject { lock_key.x() } else { anchor.x() };
         let z = env.crypto.agree(self.ephemeral, &self.start.transcript.lock_ephemeral)?;
         let kdh = Kdh::derive(env.crypto, &z, &self.start.transcript.transaction);
         let keys = keys::standard(env.crypto, &self.start.transcript, &kdh)?;

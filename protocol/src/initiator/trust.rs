@@ -29,6 +29,13 @@ pub struct LockTrust {
 pub trait TrustStore {
     /// What the phone holds for `reader`; `None` for a group it does not know.
     fn find(&self, reader: &ReaderId) -> Option<LockTrust>;
+
+    /// The reader key by which a lock of the group proves itself without a certificate, where that is another key than
+    /// [`LockTrust::anchor`]. `None`, as product sites have it, leaves the anchor to prove every lock.
+    fn reader_key(&self, reader: &ReaderId) -> Option<PublicKey> {
+        let _ = reader;
+        None
+    }
 }
 
 impl<F: Fn(&ReaderId) -> Option<LockTrust>> TrustStore for F {

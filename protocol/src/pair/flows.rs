@@ -86,6 +86,36 @@ fn locks_without_certificate_and_with_subject_anchor_work() {
 }
 
 #[test]
+fn a_phone_that_also_holds_the_reader_key_meets_both_kinds_of_lock() {
+    let (mut lock, mut phone) = (crypto(1), crypto(2));
+    for profile in [Profile::PRODUCT, Profile::INTEROP] {
+        let certified = Door::new(profile);
+        let bare = Door::without_certificate(profile);
+        let mut member = Member::of(&certified);
+        member.reader_key = Some(bare.anchor);
+        for door in [&certified, &bare] {
+            let mut pair = Pair::new(Interface::Nfc, door, &mut member, &mut lock, &mut phone);
+            let (deciding, secured) = pair.standard().unwrap();
+            let (_, _, seen) = pair.verdict(deciding, PhoneState::Secured(secured), &GRANTED()).unwrap();
+            assert!(seen.is_granted());
+        }
+        // Only the reader key proves a lock that shows no certificate.
+        member.reader_key = Some(certified.anchor);
+        let refused = Pair::new(Interface::Nfc, &bare, &mut member, &mut lock, &mut phone).standard();
+        assert!(matches!(refused, Err(Broken::Phone(InitiatorError::LockSignature))));
+    }
+}
+
+#[test]
+fn the_subject_anchor_is_for_certificates_that_were_loaded() {
+    let (mut lock, mut phone) = (crypto(1), crypto(2));
+    let door = Door::new(Profile::PRODUCT);
+    let mut member = Member::of(&door);
+    member.phone.profile.salt_anchor = crate::profile::SaltAnchor::Subject;
+    Pair::new(Interface::Nfc, &door, &mut member, &mut lock, &mut phone).standard().unwrap();
+}
+
+#[test]
 fn tokens_and_audit_travel_before_and_after_the_verdict() {
     let door = Door::new(Profile::PRODUCT);
     let mut member = Member::of(&door);

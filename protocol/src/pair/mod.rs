@@ -16,7 +16,7 @@ use crate::{
     crypto::{Crypto, Signer, rustcrypto::RustSigner},
     exchange::{Reply, Request},
     ids::{GroupId, Intent, Interface, Kpersistent, PublicKey, ReaderId, SubId, UnixTime, UnlockId},
-    initiator::{self, Auth0Next, Env, InitiatorError, LockTrust, Phone, Secured, SecuredNext},
+    initiator::{self, Auth0Next, Env, InitiatorError, LockTrust, Phone, Secured, SecuredNext, TrustStore},
     message,
     profile::{CertificateCarrier, Profile, UserPolicy},
     reader::{self, Deciding, Failure, Prepared, Setup},
@@ -69,7 +69,25 @@ pub(crate) struct Member {
     pub(crate) signer: RustSigner,
     pub(crate) reader: ReaderId,
     pub(crate) trust: LockTrust,
+    pub(crate) reader_key: Option<PublicKey>,
     pub(crate) user_authenticated: bool,
+}
+
+/// What a phone holds for the locks of one group.
+pub(crate) struct Held {
+    group: GroupId,
+    trust: LockTrust,
+    reader_key: Option<PublicKey>,
+}
+
+impl TrustStore for Held {
+    fn find(&self, reader: &ReaderId) -> Option<LockTrust> {
+        (reader.group() == self.group).then(|| self.trust.clone())
+    }
+
+    fn reader_key(&self, _: &ReaderId) -> Option<PublicKey> {
+        self.reader_key
+    }
 }
 
 impl Member {
@@ -88,13 +106,13 @@ impl Member {
                 revocation_signed: None,
                 user_auth_required: false,
             },
+            reader_key: None,
             user_authenticated: false,
         }
     }
 
-    pub(crate) fn trust_store(&self) -> impl Fn(&ReaderId) -> Option<LockTrust> + use<> {
-        let (reader, trust) = (self.reader, self.trust.clone());
-        move |asked: &ReaderId| (asked.group() == reader.group()).then(|| trust.clone())
+    pub(crate) fn trust_store(&self) -> Held {
+        Held { group: self.reader.group(), trust: self.trust.clone(), reader_key: self.reader_key }
     }
 }
 
