@@ -129,9 +129,20 @@ impl Organization {
         &self.app
     }
 
+    /// Its site.
+    pub fn site(&self) -> &SiteId {
+        &self.site
+    }
+
     /// A session token for a member, as the app's identity provider issues it.
     pub fn token(&self, subject: &str) -> Result<String, Failure> {
         self.tokens.token(subject)
+    }
+
+    /// A session token that is good for `lifetime_s` seconds, a negative number of them for one that ran out, or as
+    /// long as any. The identity provider's clock is `ahead_s` seconds ahead of this machine's.
+    pub fn token_for(&self, subject: &str, lifetime_s: Option<i64>, ahead_s: u32) -> Result<String, Failure> {
+        self.tokens.token_for(subject, lifetime_s, ahead_s)
     }
 
     /// Switches mobile access on or off.
@@ -151,6 +162,24 @@ impl Organization {
         let door = CreateDoor { site: self.site.clone(), integration, name: wish.name, policy };
         let made: DoorInfo = self.operator.post("/v1/operator/doors", &door).await?;
         Ok(made.id)
+    }
+
+    /// Finds a door by its name, where there is one.
+    pub async fn find_door(&self, name: &str) -> Result<Option<DoorId>, Failure> {
+        let doors: Vec<DoorInfo> = self.operator.get("/v1/operator/doors").await?;
+        Ok(doors.into_iter().find(|door| door.name.eq_ignore_ascii_case(name)).map(|door| door.id))
+    }
+
+    /// Finds an access group by its name, where there is one.
+    pub async fn find_group(&self, name: &str) -> Result<Option<AccessGroupId>, Failure> {
+        let groups: Vec<GroupInfo> = self.operator.get("/v1/operator/groups").await?;
+        Ok(groups.into_iter().find(|group| group.group.name.eq_ignore_ascii_case(name)).map(|group| group.id))
+    }
+
+    /// Finds a member by name, where there is one.
+    pub async fn find_member(&self, name: &str) -> Result<Option<MemberId>, Failure> {
+        let members: Vec<MemberInfo> = self.operator.get("/v1/operator/members").await?;
+        Ok(members.into_iter().find(|member| member.name.eq_ignore_ascii_case(name)).map(|member| member.id))
     }
 
     /// Finds a door by its name.
@@ -214,17 +243,22 @@ impl Organization {
         self.hold(member, group, &HoldGroup { valid_from: Some(since), ..HoldGroup::default() }).await
     }
 
+    /// Takes an access group away from a member.
+    pub async fn take(&self, member: &MemberId, group: &AccessGroupId) -> Result<(), Failure> {
+        self.operator.delete::<IgnoredAny>(&format!("/v1/operator/members/{member}/groups/{group}")).await.map(drop)
+    }
+
     async fn hold(&self, member: &MemberId, group: &AccessGroupId, hold: &HoldGroup) -> Result<(), Failure> {
         let path = format!("/v1/operator/members/{member}/groups/{group}");
         self.operator.put::<IgnoredAny>(&path, hold).await.map(drop)
     }
 
-    /// Revokes every device of a member, and with them the keys on it.
-    pub async fn revoke_member(&self, member: &MemberId) -> Result<(), Failure> {
+    /// Revokes every device of a member, and with them the keys on it. Returns how many.
+    pub async fn revoke_member(&self, member: &MemberId) -> Result<usize, Failure> {
         let details: MemberDetails = self.operator.get(&format!("/v1/operator/members/{member}")).await?;
-        for device in details.devices {
+        for device in &details.devices {
             self.operator.delete::<IgnoredAny>(&format!("/v1/operator/devices/{}", device.id)).await?;
         }
-        Ok(())
+        Ok(details.devices.len())
     }
 }

@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 use crate::failure::Failure;
 
 /// How long a session token is good for, seconds. A month: nobody renews the session of a sample organization.
-const LIFETIME: u64 = 30 * 86_400;
+const LIFETIME: i64 = 30 * 86_400;
 
 const KEY_ID: &str = "1";
 
@@ -72,10 +72,18 @@ impl TokenIssuer {
 
     /// Signs a member in: a token for `subject`.
     pub fn token(&self, subject: &str) -> Result<String, Failure> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        self.token_for(subject, None, 0)
+    }
+
+    /// Signs a token that is good for `lifetime_s` seconds, a month when there is none given; for a negative number it
+    /// ran out that long ago. The time is `ahead_s` seconds ahead of this machine's.
+    pub fn token_for(&self, subject: &str, lifetime_s: Option<i64>, ahead_s: u32) -> Result<String, Failure> {
+        let machine = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        let now = machine.saturating_add(ahead_s.into());
+        let expires = now.saturating_add_signed(lifetime_s.unwrap_or(LIFETIME));
         let header = json!({ "alg": "ES256", "typ": "JWT", "kid": KEY_ID });
         let claims = json!({
-            "iss": self.issuer, "aud": self.audience, "sub": subject, "iat": now, "exp": now + LIFETIME,
+            "iss": self.issuer, "aud": self.audience, "sub": subject, "iat": now.min(expires), "exp": expires,
         });
         let encode = |value: &Value| Base64UrlUnpadded::encode_string(value.to_string().as_bytes());
         let signed = format!("{}.{}", encode(&header), encode(&claims));

@@ -9,6 +9,7 @@ mod lock;
 mod nearby;
 mod press;
 mod serve;
+mod stage;
 
 use std::{path::PathBuf, process::ExitCode};
 
@@ -55,6 +56,8 @@ enum Command {
     Nearby(nearby::NearbyArgs),
     /// Find what stands between a member and an open door
     Doctor(doctor::DoctorArgs),
+    /// A service, an air and locks in one process for testing an app; one JSON object a line on stdin and stdout
+    Stage(stage::StageArgs),
     /// Measure, and compare with the bars
     Bench(bench::BenchArgs),
 }
@@ -72,6 +75,9 @@ impl Cli {
             Command::Press(args) => press::run(args, state).await,
             Command::Nearby(args) => nearby::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Doctor(args) => doctor::run(args, state).await,
+            Command::Stage(args) => {
+                or_stopped(async { stage::run(args, state).await.map(|()| ExitCode::SUCCESS) }).await
+            }
             Command::Bench(args) => bench::run(args).await,
         };
         result.unwrap_or_else(|failure| {

@@ -52,18 +52,18 @@ impl Play<'_> {
     async fn key_button(&mut self) -> Result<(), Failure> {
         self.reporter.scene("The Key Button appears");
         let ann = self.stage.phone(Who::Ann);
-        let state = ann.sign_in(self.stage.organization.token(ANN)?).await;
+        let state = ann.sign_in(self.stage.organization().token(ANN)?).await;
         self.button(state, "Ann signs in to the app", "unknown-member")?;
 
-        let member = self.stage.organization.add_member(ANN).await?;
+        let member = self.stage.organization().add_member(ANN).await?;
         let state = self.stage.phone(Who::Ann).refresh().await;
         self.button(state, "the operator adds Ann", "module-disabled")?;
 
-        self.stage.organization.set_module(true).await?;
+        self.stage.organization().set_module(true).await?;
         let state = self.stage.phone(Who::Ann).refresh().await;
         self.button(state, "the operator switches mobile access on", "no-access-group")?;
 
-        self.stage.organization.grant(&member, &self.stage.group).await?;
+        self.stage.organization().grant(&member, self.stage.group()?).await?;
         self.reporter.fact("the operator gives Ann the access group Members: the front door, at any hour");
         Ok(())
     }
@@ -92,13 +92,13 @@ impl Play<'_> {
     /// The lock has no network, and neither has the revoked phone: another member's phone brings the news.
     async fn revoked(&mut self) -> Result<(), Failure> {
         self.reporter.scene("A revoked key at a lock without a network");
-        let member = self.stage.organization.add_member(BEN).await?;
-        self.stage.organization.grant(&member, &self.stage.group).await?;
+        let member = self.stage.organization().add_member(BEN).await?;
+        self.stage.organization().grant(&member, self.stage.group()?).await?;
         let ben = self.stage.phone(Who::Ben);
-        ben.sign_in(self.stage.organization.token(BEN)?).await?;
+        ben.sign_in(self.stage.organization().token(BEN)?).await?;
         self.reporter.fact("Ben joins, signs in, and his phone downloads its key");
         ben.set_online(false);
-        self.stage.organization.revoke_member(&member).await?;
+        self.stage.organization().revoke_member(&member).await?;
         self.reporter.fact("Ben's phone loses its network; the operator revokes his devices");
         self.stage.phone(Who::Ann).refresh().await?;
         self.reporter.fact("Ann's phone hears of it, and carries it to the lock with her next press");
@@ -124,17 +124,17 @@ impl Play<'_> {
         // Initiate and the answer to AUTH0 go through: in the fast phase the lock has all it needs.
         let cut = Cut { direction: Direction::ToLock, after: 2, manner: Manner::Silent, links: Some(1) };
         self.stage
-            .air
+            .air()
             .set_knobs(ANN, Knobs { cut: Some(cut), supervision_timeout: SUPERVISION, ..Knobs::default() })
             .await?;
         let told = Told { outcome: "unconfirmed", reason: Some("no-verdict"), round_trips: None, ..Told::OPENED };
-        let options = PressOptions { deadline: IMPATIENCE, ..self.stage.options(Door::Front) };
+        let options = PressOptions { deadline: IMPATIENCE, ..self.stage.options(Door::Front)? };
         let before = self.stage.rested(Door::Front).await?;
         let pressing = self.stage.phone(Who::Ann).press(options)?;
         let id = self.follow("cut-link", Who::Ann, Door::Front, pressing, before, told).await?;
 
         self.reporter.fact("the app asks again, with the same press id");
-        let before = self.stage.view(Door::Front);
+        let before = self.stage.view(Door::Front)?;
         let pressing = self.stage.phone(Who::Ann).retry(id)?;
         // The lock repeats its verdict to the phone, not its light to the street.
         let told =
@@ -145,7 +145,7 @@ impl Play<'_> {
 
     async fn press(&mut self, scene: &'static str, who: Who, door: Door, told: Told) -> Result<UnlockId, Failure> {
         let before = self.stage.rested(door).await?;
-        let pressing = self.stage.phone(who).press(self.stage.options(door))?;
+        let pressing = self.stage.phone(who).press(self.stage.options(door)?)?;
         self.follow(scene, who, door, pressing, before, told).await
     }
 

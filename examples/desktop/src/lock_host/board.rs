@@ -15,6 +15,7 @@ use keybutton_lock::{
 };
 use keybutton_protocol::{
     crypto::rustcrypto::{RustCrypto, RustSigner},
+    ids::UnixTime,
     verdict::ClockState,
 };
 use tokio::sync::{broadcast, mpsc, watch};
@@ -75,7 +76,11 @@ impl Board {
         let env =
             Env { crypto: RustCrypto::new(SysRng), signer: folder.signer()?, store: FileStore::open(&folder.store())? };
         let (config, retained_clock) = match folder.config()? {
-            Some((config, now)) => (Some(config), Some(RetainedClock { now, state: ClockState::Confirmed })),
+            Some((config, now)) => {
+                let now = UnixTime(now.0.saturating_add(options.clock_ahead_s));
+                let clock = RetainedClock { now, state: ClockState::Confirmed };
+                (Some(config), (!options.clock_lost).then_some(clock))
+            }
             None => (None, None),
         };
         let boot = Boot { uptime: Uptime(0), retained_clock };
@@ -156,6 +161,7 @@ impl Board {
                 self.last_link = self.last_link.wrapping_add(1);
                 let id = LinkId(self.last_link);
                 self.links.insert(id, link);
+                self.count_links();
                 self.emit(LockEvent::Connected);
                 self.feed(Input::Connected { link: id, address: Address(peer), mtu });
             }
@@ -167,6 +173,7 @@ impl Board {
             PeripheralEvent::Closed { link } => {
                 if let Some(id) = self.own_link(link) {
                     self.links.remove(&id);
+                    self.count_links();
                     self.emit(LockEvent::Disconnected);
                     self.feed(Input::Disconnected { link: id });
                 }
@@ -224,6 +231,7 @@ impl Board {
             }
             Todo::Close(link) => {
                 if let Some(link) = self.links.remove(&link) {
+                    self.count_links();
                     self.peripheral.close(link);
                 }
             }
@@ -240,9 +248,7 @@ impl Board {
                 self.show();
             }
             Todo::Event(event) => {
-                if matches!(event, Event::Verdict { .. }) {
-                    self.outlets.view.send_modify(|view| view.verdicts += 1);
-                }
+                self.outlets.view.send_if_modified(|view| count(view, event));
                 self.emit(LockEvent::Happened(event));
             }
         }
@@ -289,6 +295,11 @@ impl Board {
         });
     }
 
+    fn count_links(&self) {
+        let links = u32::try_from(self.links.len()).unwrap_or(u32::MAX);
+        self.outlets.view.send_modify(|view| view.links = links);
+    }
+
     fn emit(&self, event: LockEvent) {
         // Nobody may be listening.
         let _ = self.outlets.events.send(event);
@@ -297,6 +308,17 @@ impl Board {
     fn now(&self) -> Uptime {
         Uptime(u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX))
     }
+}
+
+/// Counts what one sees of a lock from outside; tells whether this is of it.
+fn count(view: &mut LockView, event: Event) -> bool {
+    match event {
+        Event::Verdict { .. } => view.verdicts += 1,
+        Event::AuditHandedOver { number } => view.audit_handed_over = number,
+        Event::AuditAcknowledged { number } => view.audit_acknowledged = number,
+        Event::Failed { .. } | Event::Time { .. } | Event::RevocationApplied | Event::StoreFailed => return false,
+    }
+    true
 }
 
 fn answers_a_phone(signal: Signal) -> bool {

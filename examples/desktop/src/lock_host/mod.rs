@@ -39,12 +39,23 @@ pub struct LockOptions {
     pub participant: Participant,
     /// How long the bolt takes to move.
     pub bolt_travel: Duration,
+    /// Its clock did not survive the power cut: it does not know the time until a phone brings it.
+    pub clock_lost: bool,
+    /// How far its clock is ahead of this machine's beyond what its claim found, seconds.
+    pub clock_ahead_s: u32,
 }
 
 impl LockOptions {
     /// Describes a lock at the origin with the default knobs and a bolt that moves in 60 ms.
     pub fn new(folder: PathBuf, endpoint: Endpoint, name: &str) -> Self {
-        Self { folder, endpoint, participant: Participant::named(name), bolt_travel: Duration::from_millis(60) }
+        Self {
+            folder,
+            endpoint,
+            participant: Participant::named(name),
+            bolt_travel: Duration::from_millis(60),
+            clock_lost: false,
+            clock_ahead_s: 0,
+        }
     }
 }
 
@@ -79,6 +90,12 @@ pub struct LockView {
     pub busy: Duration,
     /// How many verdicts it gave since the start.
     pub verdicts: u32,
+    /// How many phones are linked to it.
+    pub links: u32,
+    /// The newest audit record that it handed over to a phone since the start; 0 for none.
+    pub audit_handed_over: u32,
+    /// The newest audit record that it was told has arrived since the start; 0 for none.
+    pub audit_acknowledged: u32,
 }
 
 /// What happens at a lock.

@@ -1,11 +1,18 @@
 //! The access service in this process, on an embedded database in a folder.
 
+mod gate;
+mod port;
+
 use std::{net::SocketAddr, path::Path, time::Duration};
 
-use keybutton_service::{Bootstrap, Service, Settings};
+use axum::serve::ListenerExt as _;
+use keybutton_service::{Bootstrap, Service, Settings, clock::Clock};
 use tokio::{net::TcpListener, sync::oneshot, task::JoinHandle};
 
-use crate::failure::Failure;
+pub use gate::Gate;
+pub use port::Port;
+
+use crate::{failure::Failure, service_client::ServiceClient};
 
 /// How long running requests may take when the service is stopped.
 const STOP_PATIENCE: Duration = Duration::from_secs(3);
@@ -37,6 +44,33 @@ impl ServiceHost {
             let _ = stopped.await;
         });
         Ok(Self { service, url: format!("http://{address}"), stop: Some(stop), task: tokio::spawn(serving) })
+    }
+
+    /// As [`ServiceHost::start`], on a listener that is there, by a clock of its own, and behind a gate that can hold
+    /// requests up.
+    pub async fn start_at(folder: &Path, listener: TcpListener, clock: Clock, gate: Gate) -> Result<Self, Failure> {
+        let settings = Settings { clock, ..Settings::file(folder.join("keybutton.db")) };
+        let service = Service::open(settings).await.map_err(cannot_start)?;
+        let address = listener.local_addr().map_err(cannot_start)?;
+        // Answers are small and each is written at once. A stream that can't is slower, no more.
+        let listener = listener.tap_io(|stream| drop(stream.set_nodelay(true)));
+        let router = service.router().layer(axum::middleware::from_fn_with_state(gate, Gate::pass));
+        let (stop, stopped) = oneshot::channel::<()>();
+        let database = service.clone();
+        let task = tokio::spawn(async move {
+            let shutdown = async {
+                // A dropped host stops the service as well.
+                let _ = stopped.await;
+            };
+            axum::serve(listener, router).with_graceful_shutdown(shutdown).await?;
+            database.close().await.map_err(std::io::Error::other)
+        });
+        Ok(Self { service, url: format!("http://{address}"), stop: Some(stop), task })
+    }
+
+    /// Calls it without any credential.
+    pub fn client(&self) -> Result<ServiceClient, Failure> {
+        ServiceClient::new(&self.url)
     }
 
     /// The base URL.
