@@ -6,6 +6,8 @@
 
 #[cfg(feature = "air")]
 pub mod air;
+#[cfg(feature = "btleplug")]
+pub mod btleplug;
 
 use std::{fmt, sync::Arc};
 
