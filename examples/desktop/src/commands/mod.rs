@@ -62,6 +62,12 @@ enum Command {
     Bench(bench::BenchArgs),
 }
 
+/// The whole program: reads the command line, runs the command.
+pub async fn main() -> ExitCode {
+    end_with_the_reader();
+    Cli::parse().run().await
+}
+
 impl Cli {
     /// Runs the command. Failures are printed with code and remedy.
     pub async fn run(self) -> ExitCode {
@@ -86,6 +92,18 @@ impl Cli {
             ExitCode::from(2)
         })
     }
+}
+
+/// Ends without a word when whoever reads our output has seen enough, as in `keybutton demo | head`.
+fn end_with_the_reader() {
+    let report = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        let message = panic.payload_as_str().unwrap_or_default();
+        if message.starts_with("failed printing to stdout") {
+            std::process::exit(141);
+        }
+        report(panic);
+    }));
 }
 
 /// Runs to the end or to Ctrl-C, which lets temporary directories be removed.

@@ -314,9 +314,10 @@ impl Board {
 fn count(view: &mut LockView, event: Event) -> bool {
     match event {
         Event::Verdict { .. } => view.verdicts += 1,
+        Event::RevocationApplied => view.revocations += 1,
         Event::AuditHandedOver { number } => view.audit_handed_over = number,
         Event::AuditAcknowledged { number } => view.audit_acknowledged = number,
-        Event::Failed { .. } | Event::Time { .. } | Event::RevocationApplied | Event::StoreFailed => return false,
+        Event::Failed { .. } | Event::Time { .. } | Event::StoreFailed => return false,
     }
     true
 }

@@ -92,6 +92,8 @@ pub struct LockView {
     pub verdicts: u32,
     /// How many phones are linked to it.
     pub links: u32,
+    /// How many newer revocation documents it took from phones since the start.
+    pub revocations: u32,
     /// The newest audit record that it handed over to a phone since the start; 0 for none.
     pub audit_handed_over: u32,
     /// The newest audit record that it was told has arrived since the start; 0 for none.

@@ -200,6 +200,10 @@ commands! {
         answers: Option<u32>,
         /// At least so many verdicts were given.
         verdicts: Option<u32>,
+        /// At least so many newer revocation documents were taken from phones.
+        revocations: Option<u32>,
+        /// The audit was handed over up to this record at least.
+        audit_handed_over: Option<u32>,
         /// Exactly so many phones are linked.
         links: Option<u32>,
         /// The bolt is back in its place.

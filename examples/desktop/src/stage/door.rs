@@ -34,6 +34,8 @@ pub struct Tally {
     pub answers: u32,
     /// How many verdicts it gave, repeated ones included.
     pub verdicts: u32,
+    /// How many newer revocation documents it took from phones.
+    pub revocations: u32,
     /// The newest audit record that it handed over to a phone.
     pub audit_handed_over: u32,
     /// The newest audit record that the service is known to have.
@@ -73,6 +75,8 @@ pub(super) struct Wish {
     pub(super) bolt_moves: Option<u32>,
     pub(super) answers: Option<u32>,
     pub(super) verdicts: Option<u32>,
+    pub(super) revocations: Option<u32>,
+    pub(super) audit_handed_over: Option<u32>,
     pub(super) links: Option<u32>,
     pub(super) at_rest: bool,
 }
@@ -207,6 +211,7 @@ impl Tally {
             bolt_moves: self.bolt_moves + view.openings,
             answers: self.answers + view.answers,
             verdicts: self.verdicts + view.verdicts,
+            revocations: self.revocations + view.revocations,
             audit_handed_over: self.audit_handed_over.max(view.audit_handed_over),
             audit_acknowledged: self.audit_acknowledged.max(view.audit_acknowledged),
         }
@@ -219,6 +224,8 @@ impl Wish {
         at_least(self.bolt_moves, tally.bolt_moves)
             && at_least(self.answers, tally.answers)
             && at_least(self.verdicts, tally.verdicts)
+            && at_least(self.revocations, tally.revocations)
+            && at_least(self.audit_handed_over, tally.audit_handed_over)
             && self.links.is_none_or(|wished| view.links == wished)
             && (!self.at_rest || (!view.moving && !view.withdrawn))
     }

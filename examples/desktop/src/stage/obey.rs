@@ -126,9 +126,19 @@ impl Stage {
             Command::Links {} => Ok(answer([("links", json!(self.air().take_links().await?))])),
 
             Command::Lock { door } => Ok(answer([("lock", json!(self.door(&door)?.sight()))])),
-            Command::WaitLock { door, bolt_moves, answers, verdicts, links, at_rest, timeout_ms } => {
+            Command::WaitLock {
+                door,
+                bolt_moves,
+                answers,
+                verdicts,
+                revocations,
+                audit_handed_over,
+                links,
+                at_rest,
+                timeout_ms,
+            } => {
                 let at_rest = at_rest.unwrap_or_default();
-                let wish = Wish { bolt_moves, answers, verdicts, links, at_rest };
+                let wish = Wish { bolt_moves, answers, verdicts, revocations, audit_handed_over, links, at_rest };
                 let sight = self.door(&door)?.wait(wish, patience(timeout_ms)).await?;
                 Ok(answer([("lock", json!(sight))]))
             }
