@@ -4,7 +4,11 @@ mod pinned;
 
 use std::{fs, path::Path};
 
-use crate::command::{Failure, Outcome};
+use crate::command::{Failure, Outcome, cargo, run as run_command};
+
+/// The test that knows the core's table of errors; with this in its environment it writes it.
+const ERRORS: [&str; 6] = ["test", "--locked", "-p", "keybutton-tests", "--test", "vectors_errors"];
+const WRITE: &str = "KEYBUTTON_WRITE_VECTORS";
 
 /// Writes the vectors; with `check`, compares them with what is there instead.
 ///
@@ -18,6 +22,11 @@ pub fn run(root: &Path, check: bool) -> Result<Outcome, Failure> {
     let page = root.join("docs/PROTOCOL.md");
     let text = fs::read_to_string(&page).map_err(|error| named(&page, &error))?;
     put(&page, &pinned::fill(&text).map_err(Failure)?, check)?;
+    let mut errors = cargo(ERRORS);
+    if !check {
+        errors.env(WRITE, "1");
+    }
+    run_command(&mut errors)?;
     Ok(Outcome::Passed)
 }
 
