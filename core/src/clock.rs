@@ -7,6 +7,7 @@ use keybutton_protocol::ids::UnixTime;
 use crate::unlock::{Moment, Now};
 
 /// Wall time and elapsed time. The core never reads any other clock to decide something.
+#[cfg_attr(feature = "uniffi", uniffi::export(rust, foreign))]
 pub trait Clock: Send + Sync + 'static {
     /// The wall time, milliseconds since 1970-01-01T00:00:00Z. May jump when the user or the network sets it.
     fn unix_ms(&self) -> u64;

@@ -17,11 +17,15 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use crate::vault::{Vault, VaultError};
+use crate::{
+    alive::Alive,
+    vault::{Vault, VaultError},
+};
 
 const ENTRY: &str = "device-key";
 
 /// A P-256 signing key that never leaves the device, in hardware where there is any.
+#[cfg_attr(feature = "uniffi", uniffi::export(rust, foreign))]
 pub trait DeviceKey: Send + Sync + 'static {
     /// The public half. Makes the key if there is none yet.
     fn public_key(&self) -> Result<PublicKey, DeviceKeyError>;
@@ -40,6 +44,7 @@ pub trait DeviceKey: Send + Sync + 'static {
 
 /// Why the device key can't be used.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Error))]
 pub enum DeviceKeyError {
     /// The user has to unlock the phone, or to confirm with a fingerprint or face, and has not.
     #[error("the user has not confirmed")]
@@ -59,22 +64,30 @@ pub enum DeviceKeyError {
 macro_rules! answer_object {
     ($(#[$doc:meta])* $name:ident takes $value:ty) => {
         $(#[$doc])*
+        #[cfg_attr(feature = "uniffi", derive(uniffi::Object))]
         pub struct $name {
             waiting: Mutex<Option<oneshot::Sender<Result<$value, DeviceKeyError>>>>,
+            _alive: Alive,
         }
 
         impl $name {
             /// Makes an answer and the end that waits for it.
             pub(crate) fn new() -> (Arc<Self>, oneshot::Receiver<Result<$value, DeviceKeyError>>) {
                 let (sender, receiver) = oneshot::channel();
-                (Arc::new(Self { waiting: Mutex::new(Some(sender)) }), receiver)
+                (Arc::new(Self { waiting: Mutex::new(Some(sender)), _alive: Alive::new() }), receiver)
             }
 
-            /// It worked. Answers after the first one are ignored.
-            pub fn succeed(&self, value: $value) {
-                self.answer(Ok(value));
+            fn answer(&self, result: Result<$value, DeviceKeyError>) {
+                let sender = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+                if let Some(sender) = sender {
+                    // The press that asked may have ended meanwhile.
+                    let _ = sender.send(result);
+                }
             }
+        }
 
+        #[cfg_attr(feature = "uniffi", uniffi::export)]
+        impl $name {
             /// It failed.
             pub fn fail(&self, error: DeviceKeyError) {
                 self.answer(Err(error));
@@ -84,14 +97,6 @@ macro_rules! answer_object {
             pub fn is_wanted(&self) -> bool {
                 let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
                 waiting.as_ref().is_some_and(|sender| !sender.is_closed())
-            }
-
-            fn answer(&self, result: Result<$value, DeviceKeyError>) {
-                let sender = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-                if let Some(sender) = sender {
-                    // The press that asked may have ended meanwhile.
-                    let _ = sender.send(result);
-                }
             }
         }
 
@@ -111,6 +116,22 @@ answer_object!(
     /// Takes the result of one prompt. Made by the core, handed to [`DeviceKey::authenticate_user`].
     UserAnswer takes ()
 );
+
+#[cfg_attr(feature = "uniffi", uniffi::export)]
+impl SignatureAnswer {
+    /// It worked: `r || s`. Answers after the first one are ignored.
+    pub fn succeed(&self, signature: Signature) {
+        self.answer(Ok(signature));
+    }
+}
+
+#[cfg_attr(feature = "uniffi", uniffi::export)]
+impl UserAnswer {
+    /// The user has authenticated. Answers after the first one are ignored.
+    pub fn succeed(&self) {
+        self.answer(Ok(()));
+    }
+}
 
 /// A device key in software, kept in the vault: for desktops and tests.
 ///

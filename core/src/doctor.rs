@@ -43,6 +43,7 @@ pub struct Facts {
 
 /// What is checked, in this order.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum CheckName {
     /// The device can open doors.
     Device,
@@ -100,6 +101,7 @@ impl CheckName {
 
 /// How a check came out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum CheckResult {
     /// Fine.
     Passed,
@@ -113,6 +115,7 @@ pub enum CheckResult {
 
 /// One check and how it came out.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct Check {
     /// What was checked.
     pub name: CheckName,

@@ -61,6 +61,7 @@ impl fmt::Debug for Session {
 
 /// An HTTP method.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum Method {
     /// GET.
     Get,

@@ -53,6 +53,7 @@
 //! [`radio::Radio`], [`http::Http`], [`vault::Vault`], [`device_key::DeviceKey`], [`clock::Clock`], [`log::LogSink`].
 
 pub mod access;
+mod alive;
 pub mod button;
 pub mod client;
 pub mod clock;
@@ -61,6 +62,8 @@ pub mod discovery;
 pub mod doctor;
 pub mod download;
 pub mod error;
+#[cfg(feature = "uniffi")]
+mod ffi;
 pub mod http;
 pub mod keyring;
 pub mod log;
@@ -72,6 +75,7 @@ pub mod report;
 pub mod unlock;
 pub mod vault;
 
+pub use alive::live_objects;
 pub use client::{Config, MobileKeys, Nearby, NearbyListener, Platform, StartError};
 pub use error::{ErrorCode, KeyError};
 pub use keybutton_protocol::{
@@ -82,6 +86,9 @@ pub use outcome::{Outcome, PressOutcome};
 pub use pending::Pending;
 pub use press::{Press, PressListener, PressOptions};
 pub use unlock::Phase;
+
+#[cfg(feature = "uniffi")]
+uniffi::setup_scaffolding!("keybutton");
 
 /// Compiles what the README shows.
 #[cfg(doctest)]

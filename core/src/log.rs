@@ -8,6 +8,7 @@ use std::{
 
 /// How much a log line matters, most important first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum LogLevel {
     /// Something failed and a person should look.
     Error,
@@ -23,6 +24,7 @@ pub enum LogLevel {
 
 /// One line of the log.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct LogLine {
     /// How much it matters.
     pub level: LogLevel,
@@ -35,6 +37,7 @@ pub struct LogLine {
 /// Takes the core's log lines.
 ///
 /// Called from the core's own threads and never while the core holds a lock; must return quickly.
+#[cfg_attr(feature = "uniffi", uniffi::export(rust, foreign))]
 pub trait LogSink: Send + Sync + 'static {
     /// The least important level wanted; lines below it are not even written.
     fn level(&self) -> LogLevel;

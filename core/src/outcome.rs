@@ -1,5 +1,7 @@
 //! How a press ends: exactly once, with what the lock itself said, or that it said nothing.
 
+use std::fmt;
+
 use keybutton_protocol::{
     api::DoorId,
     ids::{UnixTime, UnlockId},
@@ -9,6 +11,7 @@ use crate::error::{ErrorCode, KeyError, Retry, Side};
 
 /// What a press came to.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum Outcome {
     /// The lock said that it opened.
     Opened(LockReport),
@@ -73,6 +76,7 @@ impl Outcome {
 
 /// Why nothing moved.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct Refusal {
     /// The stable code.
     pub code: ErrorCode,
@@ -105,6 +109,7 @@ impl Refusal {
 
 /// Why nobody knows whether the door opened.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum Cause {
     /// The link was lost before the verdict.
     LinkLost,
@@ -138,6 +143,7 @@ impl Cause {
 
 /// What a lock reported of itself with its verdict.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct LockReport {
     /// How long the lock stays open, in tenths of a second; 0 unless granted.
     pub open_time_ds: u16,
@@ -150,7 +156,7 @@ pub struct LockReport {
     /// The number of the newest record of the lock's audit chain.
     pub audit_number: u32,
     /// The hash of that record.
-    pub audit_hash: [u8; 32],
+    pub audit_hash: AuditHash,
     /// The verdict repeats the one of an earlier try of the same press; nothing moved a second time.
     pub replayed: bool,
     /// The door stands open.
@@ -161,8 +167,25 @@ pub struct LockReport {
     pub fault: bool,
 }
 
+/// The hash of a record of a lock's audit chain.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub struct AuditHash(pub [u8; 32]);
+
+impl fmt::Display for AuditHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for AuditHash {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AuditHash({self})")
+    }
+}
+
 /// The state of a lock's clock (docs/PROTOCOL.md section 18).
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum LockClock {
     /// Not known.
     #[default]
@@ -177,6 +200,7 @@ pub enum LockClock {
 
 /// How a press reached the lock.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum Route {
     /// Bluetooth Low Energy.
     Radio,
@@ -202,6 +226,7 @@ impl Route {
 
 /// How a press ended, and what it took.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct PressOutcome {
     /// The press, which is also the unlock id that the lock was given.
     pub press: UnlockId,
@@ -215,13 +240,24 @@ pub struct PressOutcome {
     pub metrics: PressMetrics,
 }
 
+/// How long a press stayed in one phase.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
+pub struct PhaseTime {
+    /// The phase, by its stable name: [`Phase::name`](crate::unlock::Phase::name).
+    pub phase: String,
+    /// The time spent in it, microseconds.
+    pub micros: u64,
+}
+
 /// What a press took: time per phase, bytes each way, round trips.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct PressMetrics {
     /// Time from the press to its outcome, microseconds.
     pub total_us: u64,
     /// The phases in the order they were entered, with the time spent in each, microseconds.
-    pub phases: Vec<(&'static str, u64)>,
+    pub phases: Vec<PhaseTime>,
     /// Bytes sent to the lock: whole messages (their 4-byte header included, fragment headers not), or APDUs by tap.
     pub bytes_sent: u32,
     /// Bytes of the transaction received from the lock, counted alike.

@@ -9,6 +9,7 @@ use keybutton_protocol::{
 use tokio::sync::mpsc;
 
 use crate::{
+    alive::Alive,
     outcome::PressOutcome,
     pending::Pending,
     unlock::{Phase, UnlockOptions},
@@ -16,6 +17,7 @@ use crate::{
 
 /// What the member wants of a press.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct PressOptions {
     /// The door to open; `None` finds the one the member stands at, and asks when two are too close to call.
     pub door: Option<DoorId>,
@@ -50,6 +52,7 @@ impl Default for PressOptions {
 ///
 /// Called from the core's own threads, in order, one call at a time, and never while the core holds a lock. A listener
 /// that blocks or panics holds up nobody but itself.
+#[cfg_attr(feature = "uniffi", uniffi::export(foreign))]
 pub trait PressListener: Send + Sync + 'static {
     /// The press has entered a phase.
     fn on_phase(&self, phase: Phase);
@@ -66,39 +69,23 @@ pub(crate) enum Command {
 }
 
 /// One use of the Key Button. It ends exactly once, by its deadline at the latest, also when this handle is dropped.
+#[cfg_attr(feature = "uniffi", derive(uniffi::Object))]
 pub struct Press {
     id: UnlockId,
     commands: mpsc::UnboundedSender<Command>,
     outcome: Pending<PressOutcome>,
     settled: Pending<()>,
+    _alive: Alive,
 }
 
 impl Press {
-    pub(crate) const fn new(
+    pub(crate) fn new(
         id: UnlockId,
         commands: mpsc::UnboundedSender<Command>,
         outcome: Pending<PressOutcome>,
         settled: Pending<()>,
     ) -> Self {
-        Self { id, commands, outcome, settled }
-    }
-
-    /// The press id; what [`MobileKeys::retry`](crate::MobileKeys::retry) takes. Also the unlock id the lock is given.
-    pub const fn id(&self) -> UnlockId {
-        self.id
-    }
-
-    /// Ends the press as soon as possible. Before the lock was asked nothing moves (`press-cancelled`); after that the
-    /// door may have opened (`cancelled-late`). Cancelling what has ended does nothing.
-    pub fn cancel(&self) {
-        // The press may have ended.
-        let _ = self.commands.send(Command::Cancel);
-    }
-
-    /// Answers [`Phase::Choose`]: the member chose this door.
-    pub fn choose(&self, door: DoorId) {
-        // The press may have ended.
-        let _ = self.commands.send(Command::Choose(door));
+        Self { id, commands, outcome, settled, _alive: Alive::new() }
     }
 
     /// The outcome: wait for it by thread, by future or by call-back.
@@ -115,6 +102,27 @@ impl Press {
     /// Blocks the calling thread until the press has ended. Not for listeners or async tasks.
     pub fn wait(&self) -> PressOutcome {
         self.outcome.wait()
+    }
+}
+
+#[cfg_attr(feature = "uniffi", uniffi::export)]
+impl Press {
+    /// The press id; what [`MobileKeys::retry`](crate::MobileKeys::retry) takes. Also the unlock id the lock is given.
+    pub fn id(&self) -> UnlockId {
+        self.id
+    }
+
+    /// Ends the press as soon as possible. Before the lock was asked nothing moves (`press-cancelled`); after that the
+    /// door may have opened (`cancelled-late`). Cancelling what has ended does nothing.
+    pub fn cancel(&self) {
+        // The press may have ended.
+        let _ = self.commands.send(Command::Cancel);
+    }
+
+    /// Answers [`Phase::Choose`]: the member chose this door.
+    pub fn choose(&self, door: DoorId) {
+        // The press may have ended.
+        let _ = self.commands.send(Command::Choose(door));
     }
 }
 

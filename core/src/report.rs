@@ -155,7 +155,7 @@ struct PressLine {
 
 #[derive(Serialize)]
 struct PhaseLine {
-    phase: &'static str,
+    phase: String,
     us: u64,
 }
 
@@ -187,7 +187,7 @@ impl PressLine {
             detail,
             cause,
             total_us: *total_us,
-            phases: phases.iter().map(|(phase, us)| PhaseLine { phase, us: *us }).collect(),
+            phases: phases.iter().map(|time| PhaseLine { phase: time.phase.clone(), us: time.micros }).collect(),
             bytes_sent: press.metrics.bytes_sent,
             bytes_received: press.metrics.bytes_received,
             packets_sent: press.metrics.packets_sent,

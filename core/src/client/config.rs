@@ -19,6 +19,7 @@ const PLATFORMS: [&str; 5] = ["ios", "android", "linux", "macos", "windows"];
 
 /// What one Branded App on one device is.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct Config {
     /// Where the access service answers: `https://HOST[:PORT][/PATH]`; `http://` only to the same machine.
     pub service_url: String,
@@ -32,6 +33,7 @@ pub struct Config {
 
 /// What the host supplies: everything that differs between phones, desktops and tests.
 #[derive(Clone)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct Platform {
     /// Bluetooth.
     pub radio: Arc<dyn Radio>,
@@ -79,6 +81,7 @@ impl fmt::Debug for Platform {
 }
 
 /// Why the core can't start. The texts are for a person: they name the file and the remedy.
+#[cfg_attr(feature = "uniffi", derive(uniffi::Error), uniffi(flat_error))]
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum StartError {
     /// The service's address is not usable.

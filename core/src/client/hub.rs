@@ -10,7 +10,10 @@ use std::{
 
 use tokio::sync::mpsc;
 
-use crate::radio::{Advertisement, PeripheralId, Radio, RadioError, RadioEvents, RadioState};
+use crate::{
+    alive::Alive,
+    radio::{Advertisement, PeripheralId, Radio, RadioError, RadioEvents, RadioState},
+};
 
 /// Advertisements beyond this many unread ones are dropped: the next ones say the same.
 const HEARD_BACKLOG: usize = 64;
@@ -72,7 +75,7 @@ impl Hub {
 
     /// The object the radio reports to; it does not keep the hub alive.
     pub(super) fn events(self: &Arc<Self>) -> Arc<dyn RadioEvents> {
-        Arc::new(Events(Arc::downgrade(self)))
+        Arc::new(Events { hub: Arc::downgrade(self), _alive: Alive::new() })
     }
 
     fn ears(&self) -> MutexGuard<'_, BTreeMap<u64, EarEnds>> {
@@ -134,11 +137,14 @@ impl Drop for Ear {
     }
 }
 
-struct Events(Weak<Hub>);
+struct Events {
+    hub: Weak<Hub>,
+    _alive: Alive,
+}
 
 impl Events {
     fn tell(&self, event: impl Fn() -> LinkEvent) {
-        if let Some(hub) = self.0.upgrade() {
+        if let Some(hub) = self.hub.upgrade() {
             for ear in hub.ears().values() {
                 // An ear that is going away needs no news.
                 let _ = ear.links.send(event());
@@ -149,7 +155,7 @@ impl Events {
 
 impl RadioEvents for Events {
     fn advertisement(&self, advertisement: Advertisement) {
-        if let Some(hub) = self.0.upgrade() {
+        if let Some(hub) = self.hub.upgrade() {
             for ear in hub.ears().values().filter(|ear| ear.scans) {
                 // A full backlog drops this one.
                 let _ = ear.heard.try_send(advertisement.clone());

@@ -26,6 +26,7 @@ use super::{
     state::{Entry, Member, State},
 };
 use crate::{
+    alive::Alive,
     button::{Capabilities, Facts, key_button},
     clock::now,
     download::Session,
@@ -60,6 +61,7 @@ pub(super) struct Inner {
     /// The generation of now: tells what is going on that the member has signed out.
     generations: watch::Sender<u64>,
     pub(super) presses: Mutex<Presses>,
+    _alive: Alive,
 }
 
 /// Whether the vault is still ours to write: once the core is gone, the next one may have opened it.
@@ -107,6 +109,7 @@ impl Inner {
             renewal: Mutex::new(None),
             generations: watch::Sender::new(0),
             presses: Mutex::default(),
+            _alive: Alive::new(),
         }))
     }
 

@@ -43,6 +43,7 @@ use crate::{
 ///
 /// Every call returns at once; what takes time goes on on the core's own threads and is answered through a
 /// [`Pending`] or a listener. All methods may be called from any thread.
+#[cfg_attr(feature = "uniffi", derive(uniffi::Object), uniffi(name = "CoreKeys"))]
 pub struct MobileKeys {
     inner: Arc<Inner>,
     /// Held while the member changes: of two that sign in at once neither gets the other's token.
@@ -90,6 +91,89 @@ impl MobileKeys {
         self.in_contact(Purpose::SignIn)
     }
 
+    /// Asks the service for rights and new keys, and hands in what waits for it.
+    ///
+    /// # Errors
+    ///
+    /// `not-signed-in`.
+    pub fn refresh(&self) -> Result<Pending<Result<ButtonState, KeyError>>, KeyError> {
+        self.in_contact(Purpose::Refresh)
+    }
+
+    /// The member's devices.
+    ///
+    /// # Errors
+    ///
+    /// `not-signed-in`.
+    pub fn devices(&self) -> Result<Pending<Result<Vec<Device>, KeyError>>, KeyError> {
+        self.ask(|inner, ticket| async move { inner.call(&download::devices(&ticket.session)).await })
+    }
+
+    /// Removes one of the member's devices; its keys are revoked. To give up this one, sign out.
+    ///
+    /// # Errors
+    ///
+    /// `not-signed-in`.
+    pub fn revoke_device(&self, device: DeviceId) -> Result<Pending<Result<(), KeyError>>, KeyError> {
+        self.ask(|inner, ticket| async move { inner.call(&download::remove_device(&ticket.session, &device)).await })
+    }
+
+    /// Finds what stands between the member and an open door, in a fixed order, each with a remedy.
+    pub fn doctor(&self) -> Result<Pending<Result<Vec<Check>, KeyError>>, KeyError> {
+        let inner = self.inner.clone();
+        self.start(async move { Ok(inner.examine().await) })
+    }
+
+    fn in_contact(&self, purpose: Purpose) -> Result<Pending<Result<ButtonState, KeyError>>, KeyError> {
+        self.ask(move |inner, ticket| async move { inner.contact(&ticket, purpose).await })
+    }
+
+    fn ask<T, F>(&self, work: impl FnOnce(Arc<Inner>, Ticket) -> F) -> Result<Pending<Result<T, KeyError>>, KeyError>
+    where
+        T: Clone + Send + 'static,
+        F: Future<Output = Result<T, KeyError>> + Send + 'static,
+    {
+        let ticket = self.inner.ticket()?;
+        self.start(work(self.inner.clone(), ticket))
+    }
+
+    fn start<T, F>(&self, work: F) -> Result<Pending<Result<T, KeyError>>, KeyError>
+    where
+        T: Clone + Send + 'static,
+        F: Future<Output = Result<T, KeyError>> + Send + 'static,
+    {
+        let pending = Pending::new();
+        let end = EndOf(pending.clone());
+        self.inner.spawn(async move {
+            let result = work.await;
+            end.0.settle(result);
+        })?;
+        Ok(pending)
+    }
+
+    /// Wipes, and has the service forget the device in the background.
+    fn leave(&self) -> Result<(), KeyError> {
+        let inner = &self.inner;
+        let left = inner.ticket().ok().and_then(|ticket| Some((inner.device(&ticket).ok()??.0, ticket)));
+        inner.forget_presses();
+        let result = inner.wipe();
+        if let Some((device, ticket)) = left {
+            let core = inner.clone();
+            // Without threads or a connection the operator, or the member's list of devices, has to do it.
+            let _ = inner.spawn(async move {
+                let _ = core.call(&download::remove_device(&ticket.session, &device)).await;
+            });
+        }
+        result
+    }
+
+    fn changing(&self) -> MutexGuard<'_, ()> {
+        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg_attr(feature = "uniffi", uniffi::export)]
+impl MobileKeys {
     /// Signs out: ends a press that is going on, wipes vault, device key and caches, and has the service forget this
     /// device if it can be reached.
     ///
@@ -143,89 +227,9 @@ impl MobileKeys {
         self.inner.start_nearby(listener)
     }
 
-    /// Asks the service for rights and new keys, and hands in what waits for it.
-    ///
-    /// # Errors
-    ///
-    /// `not-signed-in`.
-    pub fn refresh(&self) -> Result<Pending<Result<ButtonState, KeyError>>, KeyError> {
-        self.in_contact(Purpose::Refresh)
-    }
-
-    /// The member's devices.
-    ///
-    /// # Errors
-    ///
-    /// `not-signed-in`.
-    pub fn devices(&self) -> Result<Pending<Result<Vec<Device>, KeyError>>, KeyError> {
-        self.ask(|inner, ticket| async move { inner.call(&download::devices(&ticket.session)).await })
-    }
-
-    /// Removes one of the member's devices; its keys are revoked. To give up this one, sign out.
-    ///
-    /// # Errors
-    ///
-    /// `not-signed-in`.
-    pub fn revoke_device(&self, device: DeviceId) -> Result<Pending<Result<(), KeyError>>, KeyError> {
-        self.ask(|inner, ticket| async move { inner.call(&download::remove_device(&ticket.session, &device)).await })
-    }
-
-    /// Finds what stands between the member and an open door, in a fixed order, each with a remedy.
-    pub fn doctor(&self) -> Result<Pending<Result<Vec<Check>, KeyError>>, KeyError> {
-        let inner = self.inner.clone();
-        self.start(async move { Ok(inner.examine().await) })
-    }
-
     /// A support file: what happened lately, without names, identifiers or secrets.
     pub fn support_report(&self) -> String {
         self.inner.support_report()
-    }
-
-    fn in_contact(&self, purpose: Purpose) -> Result<Pending<Result<ButtonState, KeyError>>, KeyError> {
-        self.ask(move |inner, ticket| async move { inner.contact(&ticket, purpose).await })
-    }
-
-    fn ask<T, F>(&self, work: impl FnOnce(Arc<Inner>, Ticket) -> F) -> Result<Pending<Result<T, KeyError>>, KeyError>
-    where
-        T: Clone + Send + 'static,
-        F: Future<Output = Result<T, KeyError>> + Send + 'static,
-    {
-        let ticket = self.inner.ticket()?;
-        self.start(work(self.inner.clone(), ticket))
-    }
-
-    fn start<T, F>(&self, work: F) -> Result<Pending<Result<T, KeyError>>, KeyError>
-    where
-        T: Clone + Send + 'static,
-        F: Future<Output = Result<T, KeyError>> + Send + 'static,
-    {
-        let pending = Pending::new();
-        let end = EndOf(pending.clone());
-        self.inner.spawn(async move {
-            let result = work.await;
-            end.0.settle(result);
-        })?;
-        Ok(pending)
-    }
-
-    /// Wipes, and has the service forget the device in the background.
-    fn leave(&self) -> Result<(), KeyError> {
-        let inner = &self.inner;
-        let left = inner.ticket().ok().and_then(|ticket| Some((inner.device(&ticket).ok()??.0, ticket)));
-        inner.forget_presses();
-        let result = inner.wipe();
-        if let Some((device, ticket)) = left {
-            let core = inner.clone();
-            // Without threads or a connection the operator, or the member's list of devices, has to do it.
-            let _ = inner.spawn(async move {
-                let _ = core.call(&download::remove_device(&ticket.session, &device)).await;
-            });
-        }
-        result
-    }
-
-    fn changing(&self) -> MutexGuard<'_, ()> {
-        self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -10,6 +10,7 @@ use super::{
     run::SCAN_AGAIN,
 };
 use crate::{
+    alive::Alive,
     discovery::{Candidate, Discovery, GONE_US},
     error::{ErrorCode, KeyError},
     pending::guarded,
@@ -21,6 +22,7 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_micros(GONE_US / 5);
 
 /// Hears which doors are in range. Called from the core's own threads, in order, one call at a time.
+#[cfg_attr(feature = "uniffi", uniffi::export(foreign))]
 pub trait NearbyListener: Send + Sync + 'static {
     /// The doors in range, nearest first. Called when doors come, go or change places, and at most twice a second.
     fn on_doors(&self, doors: Vec<Candidate>);
@@ -30,10 +32,13 @@ pub trait NearbyListener: Send + Sync + 'static {
 }
 
 /// A running scan for nearby doors. Stops when told or dropped.
+#[cfg_attr(feature = "uniffi", derive(uniffi::Object))]
 pub struct Nearby {
     stop: std::sync::Mutex<Option<oneshot::Sender<()>>>,
+    _alive: Alive,
 }
 
+#[cfg_attr(feature = "uniffi", uniffi::export)]
 impl Nearby {
     /// Stops the scan. No call to the listener begins after a call that is going on has returned.
     pub fn stop(&self) {
@@ -61,7 +66,7 @@ impl Inner {
                 () = inner.watch(&ticket, &*listener) => {}
             }
         })?;
-        Ok(Nearby { stop: std::sync::Mutex::new(Some(stop)) })
+        Ok(Nearby { stop: std::sync::Mutex::new(Some(stop)), _alive: Alive::new() })
     }
 
     /// Never returns by itself but for a listener that panics or a sign-out.

@@ -39,6 +39,7 @@ const PERIPHERALS_MAX: usize = 256;
 
 /// A door in range.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct Candidate {
     /// The door; `None` for a lock of a known site that is not in the phone's table.
     pub door: Option<DoorId>,

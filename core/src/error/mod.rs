@@ -14,6 +14,7 @@ pub use self::table::{ErrorCode, TABLE};
 
 /// Who has to act, or who misbehaved.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum Side {
     /// The host app called the SDK wrongly, or has to do something.
     App,
@@ -57,6 +58,7 @@ impl fmt::Display for Side {
 
 /// Whether it is safe to try again.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum Retry {
     /// Nothing moved; trying again at once is safe and may help.
     Yes,
@@ -102,45 +104,53 @@ pub struct ErrorEntry {
 
 /// A failure of the SDK. Carries a code and nothing that identifies anybody.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Error)]
-#[error("{}", .0.message())]
-pub struct KeyError(ErrorCode);
+#[cfg_attr(feature = "uniffi", derive(uniffi::Error))]
+pub enum KeyError {
+    /// A row of the table.
+    #[error("{}", code.message())]
+    Failed {
+        /// The stable code.
+        code: ErrorCode,
+    },
+}
 
 impl KeyError {
     /// Makes the error for a code.
     pub const fn new(code: ErrorCode) -> Self {
-        Self(code)
+        Self::Failed { code }
     }
 
     /// The stable code.
     pub const fn code(&self) -> ErrorCode {
-        self.0
+        let Self::Failed { code } = self;
+        *code
     }
 
     /// The guilty side.
     pub fn side(&self) -> Side {
-        self.0.side()
+        self.code().side()
     }
 
     /// Whether trying again is safe.
     pub fn retry(&self) -> Retry {
-        self.0.retry()
+        self.code().retry()
     }
 
     /// What a person can do about it.
     pub fn remedy(&self) -> &'static str {
-        self.0.remedy()
+        self.code().remedy()
     }
 }
 
 impl From<ErrorCode> for KeyError {
     fn from(code: ErrorCode) -> Self {
-        Self(code)
+        Self::new(code)
     }
 }
 
 impl fmt::Debug for KeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "KeyError({})", self.0)
+        write!(f, "KeyError({})", self.code())
     }
 }
 

@@ -7,9 +7,10 @@ macro_rules! error_table {
     ($($(#[$doc:meta])* $variant:ident = $name:literal, $side:ident, $retry:ident, $message:literal, $remedy:literal;)+) => {
         /// The stable code of a failure.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
         #[non_exhaustive]
         pub enum ErrorCode {
-            $(#[doc = concat!("`", $name, "`: ", $message)] $(#[$doc])* $variant,)+
+            $(#[doc = $message] $(#[$doc])* $variant,)+
         }
 
         /// Every failure of the SDK, in the order of [`ErrorCode`].

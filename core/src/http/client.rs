@@ -8,11 +8,10 @@ use std::{
 
 use reqwest::{Client, Method, Url, redirect};
 use rustls::{
-    ClientConfig, RootCertStore,
+    ClientConfig, ConfigBuilder, RootCertStore, WantsVerifier,
     crypto::{CryptoProvider, ring},
     pki_types::{CertificateDer, pem::PemObject as _},
 };
-use rustls_platform_verifier::BuilderVerifierExt as _;
 
 use super::{Http, HttpAnswer, HttpError, HttpRequest, HttpResponse, service_url::is_loopback};
 use crate::download;
@@ -23,7 +22,8 @@ const MAX_REDIRECTS: usize = 3;
 /// Whose certificates a server may present.
 #[derive(Clone, Debug, Default)]
 pub enum Roots {
-    /// Those the operating system trusts. On Android the platform verifier has to be initialised by the host first.
+    /// Those the operating system trusts. On Android those of Mozilla's list as of this release, since the system's can
+    /// be asked from Java only; a member's or a company's own certificates count there with the host's own HTTP.
     #[default]
     Platform,
     /// Only those that lead to one of these certificates, PEM.
@@ -124,7 +124,7 @@ fn secure_client(roots: &Roots) -> Option<Client> {
     let provider: Arc<CryptoProvider> = Arc::new(ring::default_provider());
     let versions = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions().ok()?;
     let config = match roots {
-        Roots::Platform => versions.with_platform_verifier().ok()?.with_no_client_auth(),
+        Roots::Platform => trust_the_platform(versions)?,
         Roots::Pem(pem) => {
             let mut store = RootCertStore::empty();
             for certificate in CertificateDer::pem_slice_iter(pem) {
@@ -134,6 +134,19 @@ fn secure_client(roots: &Roots) -> Option<Client> {
         }
     };
     builder().tls_backend_preconfigured(config).https_only(true).build().ok()
+}
+
+#[cfg(not(target_os = "android"))]
+fn trust_the_platform(versions: ConfigBuilder<ClientConfig, WantsVerifier>) -> Option<ClientConfig> {
+    use rustls_platform_verifier::BuilderVerifierExt as _;
+    Some(versions.with_platform_verifier().ok()?.with_no_client_auth())
+}
+
+/// Android's verifier panics at the first handshake unless the app has initialised it through Java.
+#[cfg(target_os = "android")]
+fn trust_the_platform(versions: ConfigBuilder<ClientConfig, WantsVerifier>) -> Option<ClientConfig> {
+    let store = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
+    Some(versions.with_root_certificates(store).with_no_client_auth())
 }
 
 /// A proxy must never see what was meant to stay on the machine.

@@ -20,25 +20,30 @@ use thiserror::Error;
 use tokio::sync::oneshot;
 use zeroize::Zeroizing;
 
-use crate::download::Method;
+use crate::{alive::Alive, download::Method};
 
 /// Sends HTTP requests.
 ///
 /// An implementation must verify the server's certificate, must not follow redirects to another origin, must not log
 /// header values or bodies, and must answer within [`HttpRequest::timeout`].
+#[cfg_attr(feature = "uniffi", uniffi::export(rust, foreign))]
 pub trait Http: Send + Sync + 'static {
     /// Starts a request and returns at once; called on a thread of the core's Tokio runtime. `answer` is to be
     /// answered exactly once, from any thread.
     fn send(&self, request: HttpRequest, answer: Arc<HttpAnswer>);
 }
 
+/// Text that is wiped when dropped.
+pub type SecretText = Zeroizing<String>;
+
 /// A header. Its value may be secret and is not printed.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct HttpHeader {
     /// The name, in any case.
     pub name: String,
     /// The value: visible ASCII.
-    pub value: Zeroizing<String>,
+    pub value: SecretText,
 }
 
 impl fmt::Debug for HttpHeader {
@@ -49,6 +54,7 @@ impl fmt::Debug for HttpHeader {
 
 /// A request. `Debug` prints neither header values nor the body.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct HttpRequest {
     /// The method.
     pub method: Method,
@@ -77,6 +83,7 @@ impl fmt::Debug for HttpRequest {
 
 /// A server's answer, whatever its status. `Debug` prints only the size of the body.
 #[derive(Clone, PartialEq, Eq)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct HttpResponse {
     /// The status code.
     pub status: u16,
@@ -92,6 +99,7 @@ impl fmt::Debug for HttpResponse {
 
 /// Why there is no answer.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Error))]
 pub enum HttpError {
     /// There is no network, or the name does not resolve.
     #[error("the network is not reachable")]
@@ -117,17 +125,30 @@ pub enum HttpError {
 }
 
 /// Takes the answer to one request. Made by the core, handed to [`Http::send`].
+#[cfg_attr(feature = "uniffi", derive(uniffi::Object))]
 pub struct HttpAnswer {
     waiting: Mutex<Option<oneshot::Sender<Result<HttpResponse, HttpError>>>>,
+    _alive: Alive,
 }
 
 impl HttpAnswer {
     /// Makes an answer and the end that waits for it.
     pub(crate) fn new() -> (Arc<Self>, oneshot::Receiver<Result<HttpResponse, HttpError>>) {
         let (sender, receiver) = oneshot::channel();
-        (Arc::new(Self { waiting: Mutex::new(Some(sender)) }), receiver)
+        (Arc::new(Self { waiting: Mutex::new(Some(sender)), _alive: Alive::new() }), receiver)
     }
 
+    fn answer(&self, result: Result<HttpResponse, HttpError>) {
+        let sender = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(sender) = sender {
+            // Whoever asked may have stopped waiting: a cancelled press, a sign-out.
+            let _ = sender.send(result);
+        }
+    }
+}
+
+#[cfg_attr(feature = "uniffi", uniffi::export)]
+impl HttpAnswer {
     /// The server answered. Answers after the first one are ignored.
     pub fn succeed(&self, response: HttpResponse) {
         self.answer(Ok(response));
@@ -142,14 +163,6 @@ impl HttpAnswer {
     pub fn is_wanted(&self) -> bool {
         let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.as_ref().is_some_and(|sender| !sender.is_closed())
-    }
-
-    fn answer(&self, result: Result<HttpResponse, HttpError>) {
-        let sender = self.waiting.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(sender) = sender {
-            // Whoever asked may have stopped waiting: a cancelled press, a sign-out.
-            let _ = sender.send(result);
-        }
     }
 }
 

@@ -18,6 +18,7 @@ use thiserror::Error;
 pub struct PeripheralId(pub String);
 
 /// What the core asks of Bluetooth. Calls return at once; results arrive as events.
+#[cfg_attr(feature = "uniffi", uniffi::export(rust, foreign))]
 pub trait Radio: Send + Sync + 'static {
     /// Tells whether the radio can be used now, and if not, why.
     fn state(&self) -> RadioState;
@@ -40,6 +41,7 @@ pub trait Radio: Send + Sync + 'static {
 }
 
 /// What comes back from a [`Radio`]. Implemented by the core; may be called from any thread.
+#[cfg_attr(feature = "uniffi", uniffi::export)]
 pub trait RadioEvents: Send + Sync {
     /// An advertisement (with its scan response, where one was received) was heard.
     fn advertisement(&self, advertisement: Advertisement);
@@ -59,6 +61,7 @@ pub trait RadioEvents: Send + Sync {
 
 /// An advertisement of our service.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Record))]
 pub struct Advertisement {
     /// Who sent it.
     pub peripheral: PeripheralId,
@@ -72,6 +75,7 @@ pub struct Advertisement {
 
 /// Whether Bluetooth can be used.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum RadioState {
     /// Ready.
     On,
@@ -96,6 +100,7 @@ impl fmt::Display for RadioState {
 
 /// Why a radio command failed or a link went away.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Error)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Error))]
 pub enum RadioError {
     /// The radio is not usable: see [`Radio::state`].
     #[error("the radio is not usable")]

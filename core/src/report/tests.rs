@@ -4,7 +4,7 @@ use super::*;
 use crate::{
     doctor::{CheckName, CheckResult},
     keyring::fixture::{NOW, Plan, World, door},
-    outcome::Refusal,
+    outcome::{PhaseTime, Refusal},
 };
 
 const CAPABILITIES: Capabilities = Capabilities { bluetooth: true, nfc: false, key_store: true };
@@ -17,7 +17,10 @@ fn press(world: &World) -> PressOutcome {
         outcome: Outcome::Refused(Refusal { detail: 1, ..Refusal::new(ErrorCode::ClockUnknown) }),
         metrics: PressMetrics {
             total_us: 300_000,
-            phases: vec![("searching", 100_000), ("opening", 200_000)],
+            phases: vec![
+                PhaseTime { phase: "searching".into(), micros: 100_000 },
+                PhaseTime { phase: "opening".into(), micros: 200_000 },
+            ],
             ..PressMetrics::default()
         },
     }

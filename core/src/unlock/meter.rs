@@ -1,5 +1,5 @@
 use super::{Moment, Phase};
-use crate::outcome::PressMetrics;
+use crate::outcome::{PhaseTime, PressMetrics};
 
 /// Measures a press from the moments passed in.
 #[derive(Debug, Default)]
@@ -40,7 +40,7 @@ impl Meter {
 
     fn leave(&mut self, now: Moment) {
         if let Some((name, since)) = self.phase.take() {
-            self.metrics.phases.push((name, now.since(since)));
+            self.metrics.phases.push(PhaseTime { phase: name.to_owned(), micros: now.since(since) });
         }
     }
 }

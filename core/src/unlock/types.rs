@@ -154,6 +154,7 @@ pub enum Action {
 
 /// What a press is doing, as the member sees it.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Enum))]
 pub enum Phase {
     /// The service is asked whether the member may open.
     CheckingAccess,

@@ -5,7 +5,7 @@ use keybutton_protocol::{
 
 use crate::{
     error::ErrorCode,
-    outcome::{LockClock, LockReport, Refusal},
+    outcome::{AuditHash, LockClock, LockReport, Refusal},
 };
 
 /// What a verdict means for the press it answers.
@@ -58,7 +58,7 @@ fn lock_report(report: &Report, reason: Option<Reason>) -> LockReport {
         },
         time: report.lock_time,
         audit_number: report.audit.number,
-        audit_hash: report.audit.hash,
+        audit_hash: AuditHash(report.audit.hash),
         replayed: report.detail == 1 && !reason.is_some_and(has_own_details),
         door_open: report.flags.0 & 1 != 0,
         bolt_out: report.flags.0 & 2 != 0,

@@ -306,7 +306,7 @@ fn sync_dir(_: &Path) -> io::Result<()> {
 }
 
 fn unavailable(what: &str) -> VaultError {
-    VaultError::Unavailable { cause: format!("{what} is not available") }
+    VaultError::Unavailable { reason: format!("{what} is not available") }
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub const MAX_VALUE: usize = 4 << 20;
 ///
 /// Entry names are ASCII lower-case letters and hyphens. Values are secret and at most [`MAX_VALUE`] long. A store is atomic: after
 /// a crash or a power cut an entry has either its old or its new value.
+#[cfg_attr(feature = "uniffi", uniffi::export(rust, foreign))]
 pub trait Vault: Send + Sync + 'static {
     /// The value of the entry `name`; `None` when it was never stored or was removed.
     fn load(&self, name: String) -> Result<Option<Vec<u8>>, VaultError>;
@@ -33,6 +34,7 @@ pub trait Vault: Send + Sync + 'static {
 
 /// Why the vault failed. Nothing is ever dropped or overwritten because of one of these.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Error))]
 pub enum VaultError {
     /// A file of the vault was altered or cut short.
     #[error("{} is damaged; restore it from a backup, or sign out to wipe the vault and sign in again", path.display())]
@@ -73,18 +75,18 @@ pub enum VaultError {
         path: PathBuf,
     },
     /// The file system refused.
-    #[error("{}: {cause}; check free space and permissions", path.display())]
+    #[error("{}: {reason}; check free space and permissions", path.display())]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// The system's words.
-        cause: String,
+        reason: String,
     },
     /// The device's secure storage refused, is locked or is gone.
-    #[error("the secure storage failed: {cause}")]
+    #[error("the secure storage failed: {reason}")]
     Unavailable {
         /// The host's words, without secrets.
-        cause: String,
+        reason: String,
     },
     /// An entry name or value is not allowed.
     #[error("not a vault entry: {0}", name)]
@@ -96,6 +98,6 @@ pub enum VaultError {
 
 impl VaultError {
     fn io(path: impl Into<PathBuf>, error: &std::io::Error) -> Self {
-        Self::Io { path: path.into(), cause: error.to_string() }
+        Self::Io { path: path.into(), reason: error.to_string() }
     }
 }

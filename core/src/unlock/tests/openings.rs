@@ -76,8 +76,8 @@ fn without_a_key_the_press_validates_downloads_and_opens() {
         rig.phase_names(),
         ["checking-access", "downloading-key", "searching", "connecting", "proving", "opening"]
     );
-    assert_eq!(press.metrics.phases.iter().map(|(name, _)| *name).collect::<Vec<_>>(), rig.phase_names());
-    assert_eq!(press.metrics.phases.iter().map(|(_, us)| us).sum::<u64>(), press.metrics.total_us);
+    assert_eq!(press.metrics.phases.iter().map(|time| time.phase.as_str()).collect::<Vec<_>>(), rig.phase_names());
+    assert_eq!(press.metrics.phases.iter().map(|time| time.micros).sum::<u64>(), press.metrics.total_us);
 }
 
 #[test]
