@@ -59,10 +59,14 @@ pub fn generate(language: Language, out: &Path) -> Result<(), Failure> {
         fs::remove_dir_all(out)?;
     }
     fs::create_dir_all(out)?;
-    // A formatter would be used when one happens to be installed, and the output would depend on the machine.
-    run(Command::new(built().join("uniffi-bindgen"))
+    run(Command::new(generator())
         .current_dir(root())
-        .args(["generate", "--language", language.name(), "--no-format", "--config", "uniffi.toml", "--out-dir"])
+        .args(["generate", language.name(), "--config", "uniffi.toml", "--out"])
         .arg(out)
         .arg(library))
+}
+
+/// The program that writes what is made from the library and from the core's tables.
+pub fn generator() -> PathBuf {
+    built().join(format!("keybutton-bindgen{}", std::env::consts::EXE_SUFFIX))
 }

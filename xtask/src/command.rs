@@ -3,6 +3,7 @@
 use std::{
     ffi::OsStr,
     fmt,
+    io::{BufRead, BufReader},
     path::{Path, PathBuf},
     process::Command,
 };
@@ -80,6 +81,19 @@ pub fn output(command: &mut Command) -> Result<String, Failure> {
         )));
     }
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+/// Runs `command`, whose standard output has to be piped, shows each line to `each` and tells whether it succeeded.
+pub fn read_lines(command: &mut Command, mut each: impl FnMut(&str)) -> Result<bool, Failure> {
+    let shown = show(command);
+    eprintln!("$ {shown}");
+    let mut child = command.spawn().map_err(|error| Failure(format!("cannot run `{shown}`: {error}")))?;
+    if let Some(printed) = child.stdout.take() {
+        for line in BufReader::new(printed).lines() {
+            each(&line?);
+        }
+    }
+    Ok(child.wait()?.success())
 }
 
 fn show(command: &Command) -> String {

@@ -2,13 +2,20 @@
 
 mod architecture;
 mod bare_metal;
-#[allow(dead_code, reason = "Kotlin and Swift use it")]
 mod bindings;
 mod command;
+mod debian;
 mod dependencies;
+mod errors;
+mod kotlin;
 mod metadata;
-#[allow(dead_code, reason = "Kotlin and Swift use it")]
+mod mobile;
+mod pinned;
+mod size;
 mod snippets;
+mod surface;
+mod swift;
+mod swift_toolchain;
 mod test;
 mod vectors;
 
@@ -28,7 +35,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Task {
-    /// Runs everything a change has to pass: all tests, the pinned vectors, the bare-metal build.
+    /// Runs everything a change has to pass: all tests, in all languages, and the builds for locks and phones.
     Test(test::Options),
     /// Checks who may depend on whom, and how long files may be.
     Architecture,
@@ -36,6 +43,28 @@ enum Task {
     Dependencies,
     /// Builds protocol and lock for a microcontroller with only `core` to link against.
     BareMetal,
+    /// Builds, packs and tests the Kotlin packages.
+    Kotlin(kotlin::Options),
+    /// Builds and tests the Swift package.
+    Swift(swift::Options),
+    /// Fetches a Swift compiler where this machine has none.
+    SwiftToolchain,
+    /// Compiles what ships to phones for Android and iOS.
+    MobileCheck(mobile::Options),
+    /// Measures the native library that ships, and what it is made of.
+    Size(size::Options),
+    /// Writes the list of all that the native library exports.
+    Surface {
+        /// Compares it with what is there instead.
+        #[arg(long)]
+        check: bool,
+    },
+    /// Writes the page of all errors.
+    Errors {
+        /// Compares it with what is there instead.
+        #[arg(long)]
+        check: bool,
+    },
     /// Writes the pinned vectors and the worked numbers of docs/PROTOCOL.md.
     Vectors {
         /// Compares them with what is there instead.
@@ -50,6 +79,14 @@ fn main() -> ExitCode {
         Task::Architecture => architecture::run(),
         Task::Dependencies => dependencies::run(),
         Task::BareMetal => bare_metal::run(),
+        Task::Kotlin(options) => kotlin::run(&options),
+        Task::Swift(options) => swift::run(&options),
+        Task::SwiftToolchain => Ok(swift_toolchain::Toolchain::find()
+            .map_or_else(|reason| Outcome::Skipped(reason.to_string()), |_| Outcome::Passed)),
+        Task::MobileCheck(options) => mobile::run(&options),
+        Task::Size(options) => size::run(&options),
+        Task::Surface { check } => surface::run(check),
+        Task::Errors { check } => errors::run(check),
         Task::Vectors { check } => vectors::run(&command::root(), check),
     };
     match outcome {

@@ -35,20 +35,17 @@ pub fn built_from(package: &str, features: &[&str]) -> Result<BTreeSet<String>, 
         .collect())
 }
 
-/// The workspace's own packages and the own packages each names in its manifest (dev-dependencies left out).
-pub fn own_edges() -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
+/// The workspace's own packages and what each names in its manifest (dev-dependencies left out).
+pub fn edges() -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
     let metadata = read(&["--no-deps"])?;
-    let packages = metadata["packages"].as_array().cloned().unwrap_or_default();
-    let own: BTreeSet<&str> = packages.iter().filter_map(|package| package["name"].as_str()).collect();
     let mut edges = BTreeMap::new();
-    for package in &packages {
+    for package in metadata["packages"].as_array().into_iter().flatten() {
         let named = package["dependencies"]
             .as_array()
             .into_iter()
             .flatten()
             .filter(|dependency| dependency["kind"].as_str() != Some("dev"))
             .filter_map(|dependency| dependency["name"].as_str())
-            .filter(|name| own.contains(name))
             .map(str::to_owned)
             .collect();
         if let Some(name) = package["name"].as_str() {

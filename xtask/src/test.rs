@@ -1,103 +1,101 @@
 //! Everything a change has to pass, with one closing line.
+//!
+//! Two lanes run side by side. In front: the build, `cargo test`, and what needs the build. Behind, at low priority and with
+//! its output kept until a step ends: downloads, and builds with compilers of their own.
 
-use std::{
-    io::{BufRead, BufReader},
-    process::{Command, Stdio},
-};
+mod behind;
+mod tally;
+
+use std::{process::Stdio, sync::mpsc, thread};
 
 use clap::Args;
 
+use self::{behind::Step, tally::Tally};
 use crate::{
-    bare_metal,
-    command::{Failure, Outcome, cargo, is_ci, run as run_command},
+    bindings,
+    command::{Failure, Outcome, cargo, is_ci, read_lines},
+    errors, kotlin, surface,
 };
 
-/// What `cargo xtask test` may leave out.
+/// What `cargo xtask test` may leave out; in the gate nothing is.
 #[derive(Args)]
 pub struct Options {
     /// Leaves out the bare-metal build.
     #[arg(long)]
     no_bare_metal: bool,
+    /// Leaves out type-checking for phones.
+    #[arg(long)]
+    no_mobile: bool,
+    /// Leaves out the Kotlin packages.
+    #[arg(long)]
+    no_kotlin: bool,
+    /// Leaves out the Swift package.
+    #[arg(long)]
+    no_swift: bool,
 }
 
 /// Runs all tiers and prints `N passed, N failed` last.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let mut tally = Tally::default();
-    // The end-to-end tests start the real programs, so these have to be there first.
-    run_command(&mut cargo(["build", "--locked", "--workspace", "--bins"]))?;
-    tally.cargo_test(&["test", "--locked", "--workspace", "--no-fail-fast"])?;
-    tally.tier("bare metal", options.no_bare_metal, bare_metal::run);
+    let wanted = |name: &str, left_out: bool| {
+        let wanted = !left_out || is_ci();
+        if !wanted {
+            println!("{name}: left out");
+        }
+        wanted
+    };
+    let mut steps = Vec::new();
+    if wanted("swift", options.no_swift) {
+        steps.push(Step::new("swift toolchain", &["swift-toolchain"]).uncounted());
+    }
+    if wanted("bare metal", options.no_bare_metal) {
+        steps.push(Step::new("bare metal", &["bare-metal"]));
+    }
+    if wanted("mobile check", options.no_mobile) {
+        steps.push(Step::new("mobile check", &["mobile-check"]));
+    }
+    if !options.no_swift || is_ci() {
+        steps.push(Step::new("swift", &["swift"]).after_build());
+    }
+    let kotlin = wanted("kotlin", options.no_kotlin);
+    let (built, is_built) = mpsc::channel();
+    thread::scope(|lanes| -> Result<(), Failure> {
+        let behind = lanes.spawn(move || behind::run(&steps, &is_built));
+        // The end-to-end tests start the real programs, and the other languages load the library.
+        let outcome = bindings::build();
+        // A receiver that is gone has nothing more to do with the build.
+        let _ = built.send(outcome.is_ok());
+        drop(built);
+        if outcome.is_ok() {
+            cargo_test(&mut tally)?;
+            tally.tier("errors", || errors::run(true));
+            tally.tier("surface", || surface::run(true));
+            if kotlin {
+                tally.tier("kotlin", || kotlin::run(&kotlin::Options::default()));
+            }
+        }
+        let behind = behind.join().map_err(|_| Failure("the lane behind broke off".into()))?;
+        for (name, ended) in behind {
+            tally.count(name, ended);
+        }
+        outcome
+    })?;
     Ok(Outcome::Counted { passed: tally.passed, failed: tally.failed })
 }
 
-/// Counts what passed and what failed.
-#[derive(Default)]
-struct Tally {
-    passed: u64,
-    failed: u64,
-}
-
-impl Tally {
-    /// Runs `cargo test`, shows what it prints and adds its counts.
-    fn cargo_test(&mut self, arguments: &[&str]) -> Result<(), Failure> {
-        let mut command = cargo(arguments);
-        eprintln!("$ cargo {}", arguments.join(" "));
-        let (passed, failed, success) = count(command.stdout(Stdio::piped()))?;
-        self.passed += passed;
-        self.failed += failed;
-        if !success && failed == 0 {
-            return Err(Failure("cargo test ended before all tests ran".into()));
+/// Runs `cargo test`, shows what it prints and adds its counts.
+fn cargo_test(tally: &mut Tally) -> Result<(), Failure> {
+    let mut command = cargo(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    let mut failed_here = 0;
+    let success = read_lines(command.stdout(Stdio::piped()), |line| {
+        println!("{line}");
+        if let Some((passed, failed)) = read_result(line) {
+            tally.passed += passed;
+            tally.failed += failed;
+            failed_here += failed;
         }
-        Ok(())
-    }
-
-    /// Runs one more tier; it counts as one test, or as those it has run.
-    fn tier(&mut self, name: &str, left_out: bool, tier: impl FnOnce() -> Result<Outcome, Failure>) {
-        if left_out && !is_ci() {
-            println!("{name}: left out");
-            return;
-        }
-        match tier() {
-            Ok(Outcome::Passed) => {
-                println!("{name}: ok");
-                self.passed += 1;
-            }
-            Ok(Outcome::Counted { passed: 0, failed: 0 }) => {
-                println!("{name}: FAILED: no test ran");
-                self.failed += 1;
-            }
-            Ok(Outcome::Counted { passed, failed }) => {
-                println!("{name}: {passed} passed, {failed} failed");
-                self.passed += passed;
-                self.failed += failed;
-            }
-            Ok(Outcome::Skipped(reason)) if !is_ci() => println!("{name}: skipped: {reason}"),
-            Ok(Outcome::Skipped(reason)) => {
-                println!("{name}: FAILED: may not be skipped when CI=true: {reason}");
-                self.failed += 1;
-            }
-            Err(error) => {
-                println!("{name}: FAILED: {error}");
-                self.failed += 1;
-            }
-        }
-    }
-}
-
-fn count(command: &mut Command) -> Result<(u64, u64, bool), Failure> {
-    let mut child = command.spawn()?;
-    let (mut passed, mut failed) = (0, 0);
-    if let Some(printed) = child.stdout.take() {
-        for line in BufReader::new(printed).lines() {
-            let line = line?;
-            println!("{line}");
-            if let Some((more_passed, more_failed)) = read_result(&line) {
-                passed += more_passed;
-                failed += more_failed;
-            }
-        }
-    }
-    Ok((passed, failed, child.wait()?.success()))
+    })?;
+    if success || failed_here > 0 { Ok(()) } else { Err(Failure("cargo test ended before all tests ran".into())) }
 }
 
 /// Reads `test result: ok. 3 passed; 0 failed; …`.
