@@ -82,9 +82,11 @@ impl Opened {
         let asked = Asked::parse(expect(command, Ins::Auth0)?)?;
         env.crypto.check_point(&asked.lock_ephemeral)?;
         let trust = env.trust.find(&asked.reader);
+        let anchor = trust.as_ref().map(|trust| env.trust.fast_anchor(&asked.reader).unwrap_or(trust.anchor));
         let (ephemeral, device_ephemeral) = env.crypto.generate_ephemeral()?;
         let transcript = Transcript {
-            anchor_x: trust.as_ref().map_or([0; 32], |trust| trust.anchor.x()),
+            // AUTH1 settles it anew.
+            anchor_x: anchor.map_or([0; 32], |anchor| anchor.x()),
             reader: asked.reader,
             interface: self.interface,
             version: VERSION,

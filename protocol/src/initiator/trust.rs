@@ -36,6 +36,13 @@ pub trait TrustStore {
         let _ = reader;
         None
     }
+
+    /// The key whose x coordinate stands in the salt of the fast phase: the anchor under which [`LockTrust::persistent`]
+    /// was agreed, where that is another key than [`LockTrust::anchor`].
+    fn fast_anchor(&self, reader: &ReaderId) -> Option<PublicKey> {
+        let _ = reader;
+        None
+    }
 }
 
 impl<F: Fn(&ReaderId) -> Option<LockTrust>> TrustStore for F {

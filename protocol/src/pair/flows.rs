@@ -96,8 +96,20 @@ fn a_phone_that_also_holds_the_reader_key_meets_both_kinds_of_lock() {
         for door in [&certified, &bare] {
             let mut pair = Pair::new(Interface::Nfc, door, &mut member, &mut lock, &mut phone);
             let (deciding, secured) = pair.standard().unwrap();
+            let persistent = deciding.persistent().unwrap().clone();
             let (_, _, seen) = pair.verdict(deciding, PhoneState::Secured(secured), &GRANTED()).unwrap();
             assert!(seen.is_granted());
+
+            // The fast phase has the anchor under which they have met.
+            pair.member.trust.persistent = Some(persistent.clone());
+            pair.member.fast_anchor = Some(door.anchor);
+            let entries = [(persistent, pair.member.phone.device_key)];
+            let (deciding, phone) = pair.fast(&entries).unwrap();
+            assert_eq!(deciding.peer().phase, Phase::Fast);
+            assert!(pair.verdict(deciding, phone, &GRANTED()).unwrap().2.is_granted());
+            // A lock that has forgotten the phone goes on with AUTH1, whatever it shows there.
+            let (deciding, _) = pair.fast(&[]).unwrap();
+            assert_eq!(deciding.peer().phase, Phase::Standard);
         }
         // Only the reader key proves a lock that shows no certificate.
         member.reader_key = Some(certified.anchor);

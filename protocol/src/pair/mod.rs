@@ -70,6 +70,7 @@ pub(crate) struct Member {
     pub(crate) reader: ReaderId,
     pub(crate) trust: LockTrust,
     pub(crate) reader_key: Option<PublicKey>,
+    pub(crate) fast_anchor: Option<PublicKey>,
     pub(crate) user_authenticated: bool,
 }
 
@@ -78,6 +79,7 @@ pub(crate) struct Held {
     group: GroupId,
     trust: LockTrust,
     reader_key: Option<PublicKey>,
+    fast_anchor: Option<PublicKey>,
 }
 
 impl TrustStore for Held {
@@ -87,6 +89,10 @@ impl TrustStore for Held {
 
     fn reader_key(&self, _: &ReaderId) -> Option<PublicKey> {
         self.reader_key
+    }
+
+    fn fast_anchor(&self, _: &ReaderId) -> Option<PublicKey> {
+        self.fast_anchor
     }
 }
 
@@ -107,12 +113,14 @@ impl Member {
                 user_auth_required: false,
             },
             reader_key: None,
+            fast_anchor: None,
             user_authenticated: false,
         }
     }
 
     pub(crate) fn trust_store(&self) -> Held {
-        Held { group: self.reader.group(), trust: self.trust.clone(), reader_key: self.reader_key }
+        let Self { reader, trust, reader_key, fast_anchor, .. } = self;
+        Held { group: reader.group(), trust: trust.clone(), reader_key: *reader_key, fast_anchor: *fast_anchor }
     }
 }
 
