@@ -1,7 +1,7 @@
 //! A phone on a laptop: the real core with the air for its radio, a software device key and an encrypted vault.
 
 use std::{
-    path::PathBuf,
+    path::{Path, PathBuf},
     sync::{
         Arc,
         atomic::{AtomicBool, Ordering},
@@ -16,7 +16,10 @@ use keybutton::{
     http::{Http, HttpAnswer, HttpError, HttpRequest},
     outcome::PressOutcome,
     press::{Press, PressListener, PressOptions},
-    radio::air::{AirRadio, Endpoint, Participant},
+    radio::{
+        Radio,
+        air::{AirRadio, Endpoint, Participant},
+    },
     unlock::Phase,
 };
 use keybutton_protocol::{
@@ -69,15 +72,21 @@ impl Phone {
     /// Starts the app. Whoever was signed in still is.
     pub async fn start(options: PhoneOptions) -> Result<Self, Failure> {
         let radio = Arc::new(AirRadio::join(&options.endpoint, &options.participant).await?);
-        let platform = Platform::desktop(radio, &options.folder).map_err(keybutton::client::StartError::from)?;
+        Self::with_radio(radio, &options.folder, options.participant.name, options.service, options.app)
+    }
+
+    /// Starts the app on a radio of any kind; the name is what the member sees in the list of devices.
+    pub fn with_radio(
+        radio: Arc<dyn Radio>,
+        folder: &Path,
+        name: String,
+        service: String,
+        app: AppId,
+    ) -> Result<Self, Failure> {
+        let platform = Platform::desktop(radio, folder).map_err(keybutton::client::StartError::from)?;
         let network = Arc::new(Network { online: AtomicBool::new(true), http: platform.http.clone() });
         let platform = Platform { http: network.clone(), ..platform };
-        let config = Config {
-            service_url: options.service,
-            app: options.app,
-            device_name: options.participant.name,
-            platform: platform_name().to_owned(),
-        };
+        let config = Config { service_url: service, app, device_name: name, platform: platform_name().to_owned() };
         Ok(Self { keys: MobileKeys::new(config, platform)?, network })
     }
 

@@ -8,6 +8,7 @@ use keybutton_protocol::api::{AppId, ButtonState, HiddenReason, SiteId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    bluetooth::{BluetoothArgs, open_radio},
     failure::Failure,
     phone::{Phone, PhoneOptions},
     state::{Running, StateDir},
@@ -69,17 +70,27 @@ impl Where {
     /// Settles on addresses.
     pub fn find(&self, state: &StateDir) -> Result<Running, Failure> {
         let known: Option<Running> = state.read(RUNNING)?;
-        let missing = || {
-            Failure::new(
-                "nothing-running",
-                format_args!("no service is known in {}", state.path().display()),
-                "Start `keybutton serve` with the same --state, or give --service and --air.",
-            )
-        };
-        let service = self.service.clone().or_else(|| known.as_ref().map(|known| known.service.clone()));
         let air = self.air.or(known.map(|known| known.air));
-        Ok(Running { service: service.ok_or_else(missing)?, air: air.ok_or_else(missing)? })
+        Ok(Running { service: self.find_service(state)?, air: air.ok_or_else(|| missing(state))? })
     }
+
+    /// Settles on the access service's address alone: real Bluetooth needs no air.
+    pub fn find_service(&self, state: &StateDir) -> Result<String, Failure> {
+        let known = || Ok::<_, Failure>(state.read::<Running>(RUNNING)?.map(|known| known.service));
+        let service = match &self.service {
+            Some(service) => Some(service.clone()),
+            None => known()?,
+        };
+        service.ok_or_else(|| missing(state))
+    }
+}
+
+fn missing(state: &StateDir) -> Failure {
+    Failure::new(
+        "nothing-running",
+        format_args!("no service is known in {}", state.path().display()),
+        "Start `keybutton serve` with the same --state, or give --service and --air.",
+    )
 }
 
 /// Which phone it is.
@@ -103,13 +114,15 @@ pub struct PhoneArgs {
     /// Where service and air are.
     #[command(flatten)]
     pub at_where: Where,
+    /// Real Bluetooth instead.
+    #[command(flatten)]
+    pub radio: BluetoothArgs,
 }
 
 impl PhoneArgs {
     /// Starts the phone, and signs the member in when nobody is.
     pub async fn start(&self, state: Option<PathBuf>, knobs: keybutton::radio::air::Knobs) -> Result<Phone, Failure> {
         let state = StateDir::open(state)?;
-        let running = self.at_where.find(&state)?;
         let sample: Option<Sample> = state.read(SAMPLE)?;
         let app = self.app.clone().map(AppId).or_else(|| sample.as_ref().map(|sample| sample.app.clone()));
         let app = app.ok_or_else(|| {
@@ -120,14 +133,22 @@ impl PhoneArgs {
             (None, Some(sample)) => Some(sample.tokens()?.token(&self.member)?),
             (None, None) => None,
         };
-        let phone = Phone::start(PhoneOptions {
-            folder: state.phone(&self.member)?,
-            endpoint: Endpoint::Tcp(running.air),
-            participant: Participant { name: self.member.clone(), position: self.at, knobs },
-            service: running.service,
-            app,
-        })
-        .await?;
+        let folder = state.phone(&self.member)?;
+        let phone = if self.radio.bluetooth {
+            let service = self.at_where.find_service(&state)?;
+            let radio = open_radio(self.radio.adapter.as_deref()).await?;
+            Phone::with_radio(radio, &folder, self.member.clone(), service, app)?
+        } else {
+            let running = self.at_where.find(&state)?;
+            Phone::start(PhoneOptions {
+                folder,
+                endpoint: Endpoint::Tcp(running.air),
+                participant: Participant { name: self.member.clone(), position: self.at, knobs },
+                service: running.service,
+                app,
+            })
+            .await?
+        };
         let signed_in = phone.keys().key_button() != ButtonState::Hidden(HiddenReason::NotSignedIn);
         if let Some(token) = token.filter(|_| !signed_in || self.sign_in || self.token.is_some()) {
             match phone.sign_in(token).await {

@@ -12,6 +12,7 @@ use super::{
     stopped,
 };
 use crate::{
+    bluetooth::BluetoothArgs,
     console::{Paint, paint},
     failure::Failure,
     lock_host::{LockEvent, LockFolder, LockOptions, VirtualLock},
@@ -39,17 +40,18 @@ pub struct LockArgs {
     #[command(flatten)]
     at_where: Where,
     #[command(flatten)]
+    radio: BluetoothArgs,
+    #[command(flatten)]
     knobs: KnobArgs,
 }
 
 /// Runs the command until Ctrl-C.
 pub async fn run(args: LockArgs, state: Option<PathBuf>) -> Result<(), Failure> {
     let state = StateDir::open(state)?;
-    let running = args.at_where.find(&state)?;
     let path = state.lock(&args.door)?;
     let folder = LockFolder::new(path.clone());
     if args.claim_code.is_some() || !folder.is_claimed() {
-        let service = ServiceClient::new(&running.service)?;
+        let service = ServiceClient::new(&args.at_where.find_service(&state)?)?;
         let code = match &args.claim_code {
             Some(code) => code.clone(),
             None => sample_code(&state, &service, &args.door).await?,
@@ -57,12 +59,20 @@ pub async fn run(args: LockArgs, state: Option<PathBuf>) -> Result<(), Failure> 
         let provision = folder.claim(&service, &code).await?;
         println!("claimed as lock {} of {}", provision.number, provision.name);
     }
-    let mut options = LockOptions::new(path, Endpoint::Tcp(running.air), &args.door);
-    options.participant.position = args.at;
-    options.participant.knobs = args.knobs.apply(options.participant.knobs);
+    let (options, heard) = if args.radio.bluetooth {
+        let adapter = args.radio.adapter.clone();
+        let heard = adapter.clone().unwrap_or_else(|| "the first adapter".to_owned());
+        (LockOptions::bluetooth(path, adapter, &args.door), format!("advertises by Bluetooth on {heard}"))
+    } else {
+        let air = args.at_where.find(&state)?.air;
+        let mut options = LockOptions::new(path, Endpoint::Tcp(air), &args.door);
+        options.participant.position = args.at;
+        options.participant.knobs = args.knobs.apply(options.participant.knobs);
+        (options, format!("is on the air at {air}"))
+    };
     let lock = VirtualLock::start(options).await?;
     let mut events = lock.events();
-    println!("{} {} is on the air at {}; stop with Ctrl-C", paint(Paint::Green, "running"), args.door, running.air);
+    println!("{} {} {heard}; stop with Ctrl-C", paint(Paint::Green, "running"), args.door);
     let end = stopped();
     tokio::pin!(end);
     loop {

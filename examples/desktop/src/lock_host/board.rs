@@ -6,7 +6,7 @@ use std::{
 };
 
 use getrandom::SysRng;
-use keybutton::radio::air::{self, AdvertisingData, Peripheral, PeripheralEvent};
+use keybutton::radio::air::{self, AdvertisingData, PeripheralEvent};
 use keybutton_lock::{
     Action, Address, Boot, Event, Input, LinkId, Maintenance, Memory, Reader, Uptime,
     clock::RetainedClock,
@@ -20,7 +20,7 @@ use keybutton_protocol::{
 };
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::{Command, FileStore, LockEvent, LockFolder, LockOptions, LockView};
+use super::{Command, FileStore, LockEvent, LockFolder, LockOptions, LockView, radio::LockRadio};
 use crate::failure::Failure;
 
 type Crypto = RustCrypto<SysRng>;
@@ -35,7 +35,7 @@ pub(super) struct Outlets {
 /// The lock with everything around it.
 pub(super) struct Board {
     reader: Reader<Box<Memory<Crypto>>, Crypto, RustSigner, FileStore>,
-    peripheral: Peripheral,
+    radio: LockRadio,
     outlets: Outlets,
     started: Instant,
     links: HashMap<LinkId, air::LinkId>,
@@ -71,7 +71,7 @@ enum Wake {
 
 impl Board {
     /// Powers the lock up. It moves nothing and advertises only once it runs.
-    pub(super) fn start(options: &LockOptions, peripheral: Peripheral, outlets: Outlets) -> Result<Self, Failure> {
+    pub(super) fn start(options: &LockOptions, radio: LockRadio, outlets: Outlets) -> Result<Self, Failure> {
         let folder = LockFolder::new(options.folder.clone());
         let env =
             Env { crypto: RustCrypto::new(SysRng), signer: folder.signer()?, store: FileStore::open(&folder.store())? };
@@ -93,7 +93,7 @@ impl Board {
         })?;
         Ok(Self {
             reader,
-            peripheral,
+            radio,
             outlets,
             started: Instant::now(),
             links: HashMap::new(),
@@ -109,16 +109,13 @@ impl Board {
         ready();
         loop {
             match self.wake().await {
-                Wake::Radio(PeripheralEvent::Down) => {
-                    return Err(Failure::new(
-                        "air-gone",
-                        "the air's broker has stopped",
-                        "Start `keybutton serve` again, then the lock.",
-                    ));
-                }
+                Wake::Radio(PeripheralEvent::Down) => return Err(self.radio.lost()),
                 Wake::Radio(event) => self.radio(event),
                 Wake::Command(Some(command)) => self.command(command),
-                Wake::Command(None) => return Ok(()),
+                Wake::Command(None) => {
+                    self.radio.stop().await;
+                    return Ok(());
+                }
                 Wake::Time => self.time(),
             }
         }
@@ -128,7 +125,7 @@ impl Board {
         let next = self.next_time();
         tokio::select! {
             biased;
-            event = self.peripheral.next_event() => Wake::Radio(event),
+            event = self.radio.next_event() => Wake::Radio(event),
             command = self.outlets.commands.recv() => Wake::Command(command),
             () = sleep_until(next.map(|at| self.started + Duration::from_millis(at.0))) => Wake::Time,
         }
@@ -223,16 +220,16 @@ impl Board {
 
     fn carry_out(&mut self, action: Todo) {
         match action {
-            Todo::Advertise(data) => self.peripheral.advertise(Some(data)),
+            Todo::Advertise(data) => self.radio.advertise(Some(data)),
             Todo::Notify(link, value) => {
                 if let Some(link) = self.links.get(&link) {
-                    self.peripheral.notify(*link, value);
+                    self.radio.notify(*link, value);
                 }
             }
             Todo::Close(link) => {
                 if let Some(link) = self.links.remove(&link) {
                     self.count_links();
-                    self.peripheral.close(link);
+                    self.radio.close(link);
                 }
             }
             Todo::Bolt(command) => self.move_bolt(command),

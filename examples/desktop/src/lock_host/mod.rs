@@ -3,6 +3,7 @@
 
 mod board;
 mod provision;
+mod radio;
 mod store;
 
 use std::{
@@ -12,7 +13,7 @@ use std::{
     time::Duration,
 };
 
-use keybutton::radio::air::{Endpoint, Participant, Peripheral};
+use keybutton::radio::air::{Endpoint, Participant};
 use keybutton_lock::{
     Event, Lockdown,
     env::BoltEvent,
@@ -21,6 +22,7 @@ use keybutton_lock::{
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
 pub use provision::LockFolder;
+pub use radio::Medium;
 pub use store::FileStore;
 
 use crate::failure::Failure;
@@ -33,8 +35,8 @@ const EVENT_BACKLOG: usize = 256;
 pub struct LockOptions {
     /// Its folder: key, provisioning, store.
     pub folder: PathBuf,
-    /// The air it joins.
-    pub endpoint: Endpoint,
+    /// Where it is heard.
+    pub medium: Medium,
     /// Its name, place and knobs on the air.
     pub participant: Participant,
     /// How long the bolt takes to move.
@@ -48,9 +50,18 @@ pub struct LockOptions {
 impl LockOptions {
     /// Describes a lock at the origin with the default knobs and a bolt that moves in 60 ms.
     pub fn new(folder: PathBuf, endpoint: Endpoint, name: &str) -> Self {
+        Self::on(Medium::Air(endpoint), folder, name)
+    }
+
+    /// Describes a lock on real Bluetooth, on `adapter` or the first one.
+    pub fn bluetooth(folder: PathBuf, adapter: Option<String>, name: &str) -> Self {
+        Self::on(Medium::Bluetooth(adapter), folder, name)
+    }
+
+    fn on(medium: Medium, folder: PathBuf, name: &str) -> Self {
         Self {
             folder,
-            endpoint,
+            medium,
             participant: Participant::named(name),
             bolt_travel: Duration::from_millis(60),
             clock_lost: false,
@@ -214,8 +225,8 @@ fn run(
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| cannot_start(&error))?;
     runtime.block_on(async {
-        let peripheral = Peripheral::join(&options.endpoint, &options.participant).await?;
-        let board = board::Board::start(options, peripheral, outlets)?;
+        let radio = radio::LockRadio::join(&options.medium, &options.participant).await?;
+        let board = board::Board::start(options, radio, outlets)?;
         board
             .run(|| {
                 if let Some(ready) = ready.take() {

@@ -1,0 +1,123 @@
+//! Advertising by BlueZ's own tool.
+//!
+//! BlueZ's D-Bus interface puts everything into the advertising packet, where service UUID and service data do not fit
+//! together; what goes into the scan response can't be chosen before BlueZ 5.80, and there only as an experiment. Its
+//! management interface takes both packets byte by byte, and `btmgmt`, which comes with BlueZ, speaks it.
+
+use std::{process::Stdio, time::Duration};
+
+use keybutton::radio::air::AdvertisingData;
+use tokio::{process::Command, sync::watch, time::timeout};
+
+use crate::failure::Failure;
+
+const TOOL: &str = "btmgmt";
+
+/// How long the tool may take for one command.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long to wait before what failed is tried again.
+const AGAIN: Duration = Duration::from_secs(2);
+
+/// How long the kernel advertises by itself, so that a lock that died does not look alive for long. Seconds.
+const LIFE: &str = "120";
+
+/// When to say it again, well before.
+const RENEW: Duration = Duration::from_secs(80);
+
+/// The advertising interval, in units of 0.625 ms: 100 to 150 ms, so that a phone finds the door in a moment.
+/// Mains-powered locks can afford it (docs/PROTOCOL.md section 15).
+const INTERVAL: [&str; 2] = ["0xa0", "0xf0"];
+
+/// Advertises on one adapter, in one of the kernel's advertising instances.
+#[derive(Clone, Debug)]
+pub(super) struct Advertiser {
+    /// The adapter's number: 0 for `hci0`.
+    adapter: String,
+    instance: String,
+}
+
+impl Advertiser {
+    /// Checks that the tool is there and may be used.
+    pub(super) async fn new(adapter: &str, instance: u8) -> Result<Self, Failure> {
+        let number = adapter.trim_start_matches(|c: char| !c.is_ascii_digit()).to_owned();
+        let this = Self { adapter: number, instance: instance.to_string() };
+        this.run(&["advinfo"]).await.map_err(|why| {
+            Failure::new(
+                "cannot-advertise",
+                format_args!("the lock can't advertise: {why}"),
+                "Install BlueZ with its tools (Debian: `apt install bluez`), and run the lock as root or with the \
+                 capability CAP_NET_ADMIN.",
+            )
+        })?;
+        Ok(this)
+    }
+
+    /// Keeps the adapter advertising what is wanted, until nobody wants anything any more.
+    pub(super) async fn run_to_end(self, mut wanted: watch::Receiver<Option<AdvertisingData>>) {
+        loop {
+            let data = wanted.borrow_and_update().clone();
+            let done = match &data {
+                Some(data) => self.advertise(data).await,
+                None => self.stop().await,
+            };
+            let news = match done {
+                Ok(()) if data.is_some() => timeout(RENEW, wanted.changed()).await.unwrap_or(Ok(())),
+                Ok(()) => wanted.changed().await,
+                Err(why) => {
+                    tracing::warn!(why, "advertising failed");
+                    timeout(AGAIN, wanted.changed()).await.unwrap_or(Ok(()))
+                }
+            };
+            if news.is_err() {
+                // A lock that does not answer must not be found.
+                let _ = self.stop().await;
+                return;
+            }
+        }
+    }
+
+    async fn advertise(&self, data: &AdvertisingData) -> Result<(), String> {
+        let [min, max] = INTERVAL;
+        self.run(&["add-ext-adv-params", "-c", "-t", LIFE, "-r", min, "-x", max, &self.instance]).await?;
+        let (packet, response) = (hex(&data.advertisement), hex(&data.scan_response));
+        self.run(&["add-ext-adv-data", "-d", &packet, "-s", &response, &self.instance]).await
+    }
+
+    /// Stops advertising; stopping what does not run is fine.
+    async fn stop(&self) -> Result<(), String> {
+        match self.run(&["rm-adv", &self.instance]).await {
+            Err(why) if why.contains("Invalid Parameters") => Ok(()),
+            other => other,
+        }
+    }
+
+    async fn run(&self, arguments: &[&str]) -> Result<(), String> {
+        let mut child = Command::new(TOOL)
+            .args(["--index", &self.adapter, "--timeout", "5"])
+            .args(arguments)
+            // At the end of its input the tool leaves before it is done: the pipe stays open until it is.
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()
+            .map_err(|error| format!("{TOOL}: {error}"))?;
+        let input = child.stdin.take();
+        let output = timeout(PATIENCE, child.wait_with_output()).await;
+        drop(input);
+        match output {
+            Ok(Ok(output)) if output.status.success() => Ok(()),
+            Ok(Ok(output)) => {
+                let said = [output.stdout, output.stderr].concat();
+                Err(format!("{TOOL} {}: {}", arguments.join(" "), String::from_utf8_lossy(&said).trim()))
+            }
+            Ok(Err(error)) => Err(format!("{TOOL}: {error}")),
+            Err(_) => Err(format!("{TOOL} {} does not end", arguments.join(" "))),
+        }
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}

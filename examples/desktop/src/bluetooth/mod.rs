@@ -1,0 +1,85 @@
+//! Real Bluetooth: a phone on the computer's own adapter, and on Linux a lock on it.
+//!
+//! Built with the feature `bluetooth` only; without it the options are there and say so.
+
+#[cfg(all(feature = "bluetooth", target_os = "linux"))]
+mod advertiser;
+#[cfg(all(feature = "bluetooth", target_os = "linux"))]
+mod links;
+#[cfg(all(feature = "bluetooth", target_os = "linux"))]
+mod server;
+#[cfg(all(feature = "bluetooth", target_os = "linux"))]
+mod watcher;
+
+use std::sync::Arc;
+
+use clap::Args;
+use keybutton::radio::Radio;
+
+#[cfg(all(feature = "bluetooth", target_os = "linux"))]
+pub use server::GattServer;
+
+use crate::failure::Failure;
+
+/// Real Bluetooth instead of the simulated air.
+#[derive(Clone, Debug, Default, Args)]
+#[command(next_help_heading = "Bluetooth")]
+pub struct BluetoothArgs {
+    /// Use real Bluetooth instead of the simulated air.
+    #[arg(long)]
+    pub bluetooth: bool,
+    /// The Bluetooth adapter, such as hci0 [default: the first]
+    #[arg(long, value_name = "NAME", requires = "bluetooth")]
+    pub adapter: Option<String>,
+}
+
+/// Opens the computer's Bluetooth for a phone.
+#[cfg(feature = "bluetooth")]
+pub async fn open_radio(adapter: Option<&str>) -> Result<Arc<dyn Radio>, Failure> {
+    use keybutton::radio::{
+        RadioState,
+        btleplug::{BtleplugRadio, OpenError},
+    };
+
+    let radio = BtleplugRadio::open(adapter).await.map_err(|error| {
+        let (code, remedy) = match &error {
+            OpenError::NoService(_) => ("no-bluetooth-service", "On Linux: `systemctl start bluetooth`."),
+            OpenError::Forbidden(_) => (
+                "bluetooth-forbidden",
+                "On Linux: join the group bluetooth. On macOS: allow it under Privacy & Security.",
+            ),
+            OpenError::NoAdapter => ("no-bluetooth-adapter", "Plug an adapter in, or switch it on in the firmware."),
+            OpenError::UnknownAdapter { .. } => ("unknown-bluetooth-adapter", "Give one of them as --adapter."),
+        };
+        Failure::new(code, error, remedy)
+    })?;
+    if radio.state() == RadioState::Off {
+        return Err(switched_off(radio.adapter()));
+    }
+    Ok(Arc::new(radio))
+}
+
+/// Opens the computer's Bluetooth for a phone.
+#[cfg(not(feature = "bluetooth"))]
+pub async fn open_radio(_: Option<&str>) -> Result<Arc<dyn Radio>, Failure> {
+    Err(not_built())
+}
+
+#[cfg(feature = "bluetooth")]
+fn switched_off(adapter: &str) -> Failure {
+    Failure::new(
+        "bluetooth-off",
+        format_args!("the Bluetooth adapter {adapter} is switched off"),
+        "Switch it on. On Linux: `rfkill unblock bluetooth`, then `bluetoothctl power on`.",
+    )
+}
+
+/// This build has no Bluetooth for what was asked.
+#[cfg(not(all(feature = "bluetooth", target_os = "linux")))]
+pub(crate) fn not_built() -> Failure {
+    Failure::new(
+        "no-bluetooth-in-this-build",
+        "this program was built without Bluetooth for this",
+        "Build it with `--features bluetooth`; a lock needs Linux as well.",
+    )
+}
