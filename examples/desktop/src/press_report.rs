@@ -59,7 +59,7 @@ pub struct PressReport {
 #[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 pub struct PhaseReport {
     /// Its stable name.
-    pub name: &'static str,
+    pub name: String,
     /// Time spent in it, microseconds.
     pub micros: u64,
 }
@@ -105,7 +105,11 @@ impl PressReport {
             downloaded: metrics.downloaded,
             replayed: result.lock_report().is_some_and(|report| report.replayed),
             total_us: metrics.total_us,
-            phases: metrics.phases.iter().map(|(name, micros)| PhaseReport { name, micros: *micros }).collect(),
+            phases: metrics
+                .phases
+                .iter()
+                .map(|time| PhaseReport { name: time.phase.clone(), micros: time.micros })
+                .collect(),
             bytes: Ways { to_lock: metrics.bytes_sent, to_phone: metrics.bytes_received },
             packets: Ways { to_lock: metrics.packets_sent, to_phone: metrics.packets_received },
             round_trips: metrics.round_trips,

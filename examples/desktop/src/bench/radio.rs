@@ -138,7 +138,8 @@ impl Bench<'_> {
                 metrics.round_trips
             )));
         }
-        let searching: u64 = metrics.phases.iter().filter(|(name, _)| *name == "searching").map(|(_, us)| us).sum();
+        let phases = metrics.phases.iter();
+        let searching: u64 = phases.filter(|time| time.phase == "searching").map(|time| time.micros).sum();
         let on_links: u64 = links.iter().filter(|link| !link.ended).map(|link| link.setup_us + link.in_flight_us).sum();
         let air = (searching + on_links).min(metrics.total_us);
         times.total.push(metrics.total_us as f64 / 1e3);
