@@ -2,6 +2,7 @@
 //!
 //! The binary `keybutton` is a thin shell over this library, which the end-to-end tests use as well.
 
+pub mod apdu;
 pub mod bench;
 pub mod bluetooth;
 pub mod commands;

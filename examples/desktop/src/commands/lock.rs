@@ -8,6 +8,7 @@ use keybutton_lock::{Event, Failure as Interruption, Path, env::BoltEvent, feedb
 use keybutton_protocol::verdict::ClockState;
 
 use super::{
+    apdu::{self, TapLockArgs},
     knobs::{KnobArgs, place},
     stopped,
 };
@@ -26,7 +27,8 @@ use crate::{
 #[derive(Clone, Debug, Args)]
 pub struct LockArgs {
     /// The door the lock is on, by name.
-    door: String,
+    #[arg(required_unless_present = "apdu", conflicts_with = "apdu")]
+    door: Option<String>,
     /// Claim the lock with this code, which the operator was given for the door. Without one, a new lock claims itself
     /// with the sample organization's operator key.
     #[arg(long, value_name = "CODE")]
@@ -43,18 +45,26 @@ pub struct LockArgs {
     radio: BluetoothArgs,
     #[command(flatten)]
     knobs: KnobArgs,
+    #[command(flatten, next_help_heading = "NFC taps over a pipe")]
+    tap: TapLockArgs,
 }
 
-/// Runs the command until Ctrl-C.
+/// Runs the command until Ctrl-C, or until the pipe of its taps ends.
 pub async fn run(args: LockArgs, state: Option<PathBuf>) -> Result<(), Failure> {
+    if let Some(endpoint) = args.tap.apdu.clone() {
+        return apdu::lock(endpoint, args.tap).await;
+    }
+    let Some(door) = &args.door else {
+        return Err(Failure::new("no-door", "no door is named", "Name the door the lock is on."));
+    };
     let state = StateDir::open(state)?;
-    let path = state.lock(&args.door)?;
+    let path = state.lock(door)?;
     let folder = LockFolder::new(path.clone());
     if args.claim_code.is_some() || !folder.is_claimed() {
         let service = ServiceClient::new(&args.at_where.find_service(&state)?)?;
         let code = match &args.claim_code {
             Some(code) => code.clone(),
-            None => sample_code(&state, &service, &args.door).await?,
+            None => sample_code(&state, &service, door).await?,
         };
         let provision = folder.claim(&service, &code).await?;
         println!("claimed as lock {} of {}", provision.number, provision.name);
@@ -62,17 +72,17 @@ pub async fn run(args: LockArgs, state: Option<PathBuf>) -> Result<(), Failure> 
     let (options, heard) = if args.radio.bluetooth {
         let adapter = args.radio.adapter.clone();
         let heard = adapter.clone().unwrap_or_else(|| "the first adapter".to_owned());
-        (LockOptions::bluetooth(path, adapter, &args.door), format!("advertises by Bluetooth on {heard}"))
+        (LockOptions::bluetooth(path, adapter, door), format!("advertises by Bluetooth on {heard}"))
     } else {
         let air = args.at_where.find(&state)?.air;
-        let mut options = LockOptions::new(path, Endpoint::Tcp(air), &args.door);
+        let mut options = LockOptions::new(path, Endpoint::Tcp(air), door);
         options.participant.position = args.at;
         options.participant.knobs = args.knobs.apply(options.participant.knobs);
         (options, format!("is on the air at {air}"))
     };
     let lock = VirtualLock::start(options).await?;
     let mut events = lock.events();
-    println!("{} {} {heard}; stop with Ctrl-C", paint(Paint::Green, "running"), args.door);
+    println!("{} {} {heard}; stop with Ctrl-C", paint(Paint::Green, "running"), door);
     let end = stopped();
     tokio::pin!(end);
     loop {
@@ -145,7 +155,7 @@ fn signal_text(signal: Signal) -> &'static str {
     }
 }
 
-fn event_text(event: Event) -> String {
+pub(super) fn event_text(event: Event) -> String {
     match event {
         Event::Verdict { reason, path, repeated, .. } => {
             let again = if repeated { "; the verdict of before, nothing moves" } else { "" };

@@ -1,6 +1,7 @@
 //! The commands of `keybutton`, one module each.
 
 mod air;
+mod apdu;
 mod bench;
 mod demo;
 mod doctor;
@@ -48,8 +49,10 @@ enum Command {
     Serve(serve::ServeArgs),
     /// Run the simulated radio alone, or turn its knobs
     Air(air::AirArgs),
-    /// Run a virtual lock
+    /// Run a virtual lock, or a reader of NFC taps over a byte pipe
     Lock(lock::LockArgs),
+    /// Be the phone of NFC taps over a byte pipe
+    Tap(apdu::TapArgs),
     /// Press the Key Button
     Press(press::PressArgs),
     /// List the doors in range
@@ -78,6 +81,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Air(args) => air::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Lock(args) => lock::run(args, state).await.map(|()| ExitCode::SUCCESS),
+            Command::Tap(args) => apdu::tap(args).await.map(|()| ExitCode::SUCCESS),
             Command::Press(args) => press::run(args, state).await,
             Command::Nearby(args) => nearby::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Doctor(args) => doctor::run(args, state).await,
