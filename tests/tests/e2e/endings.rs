@@ -228,7 +228,7 @@ impl Gated {
         told.reach(phase).await;
         press.cancel();
         let outcome = told.only_outcome().await;
-        assert_eq!(outcome.metrics.phases.last().unwrap().0, phase, "{:?}", outcome.metrics.phases);
+        assert_eq!(outcome.metrics.phases.last().unwrap().phase, phase, "{:?}", outcome.metrics.phases);
         outcome
     }
 }

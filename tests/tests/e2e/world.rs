@@ -352,8 +352,8 @@ pub fn unconfirmed(outcome: &PressOutcome, code: &str) {
 }
 
 /// The phases a press went through.
-pub fn phases(outcome: &PressOutcome) -> BTreeSet<&'static str> {
-    outcome.metrics.phases.iter().map(|(name, _)| *name).collect()
+pub fn phases(outcome: &PressOutcome) -> BTreeSet<&str> {
+    outcome.metrics.phases.iter().map(|time| time.phase.as_str()).collect()
 }
 
 pub const fn hidden(reason: HiddenReason) -> ButtonState {

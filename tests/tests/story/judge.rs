@@ -7,7 +7,7 @@ use crate::{script::Expected, stage::Stage};
 /// Checks what is expected of an outcome, and what holds for every one.
 pub fn judge(outcome: &PressOutcome, phases: &[String], id: UnlockId, expected: &Expected, stage: &Stage) {
     assert_eq!(outcome.press, id, "the outcome is of another press");
-    let measured: Vec<&str> = outcome.metrics.phases.iter().map(|phase| phase.0).collect();
+    let measured: Vec<&str> = outcome.metrics.phases.iter().map(|time| time.phase.as_str()).collect();
     assert_eq!(measured, phases, "metrics and listener differ");
     if let Some(code) = outcome.outcome.code() {
         assert!(!code.message().is_empty() && !code.remedy().is_empty());
