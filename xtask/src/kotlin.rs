@@ -153,13 +153,11 @@ fn write_snippet(out: &Path) -> Result<(), Failure> {
     let lines = code.lines().filter(|line| !line.trim().is_empty()).count();
     let folder = out.join("generated-tests");
     fs::create_dir_all(&folder)?;
-    // The service of the tests knows another app than the one of the documents.
-    let code = code.replace("\"com.harbour.app\"", "app");
     let indented: String = code.lines().map(|line| format!("    {line}\n")).collect();
     let source = format!(
         "package io.github.keybutton.snippet\n\nimport io.github.keybutton.*\n\n\
          internal const val FIRST_DOOR_LINES = {lines}\n\n\
-         internal suspend fun firstDoor(app: String, serviceUrl: String, sessionToken: String, context: Context, show: (String) -> Unit) {{\n\
+         internal suspend fun firstDoor(appId: String, serviceUrl: String, sessionToken: String, context: Context, show: (String) -> Unit) {{\n\
          {indented}}}\n"
     );
     fs::write(folder.join("FirstDoor.kt"), source)?;

@@ -200,7 +200,7 @@ fn first_door(snippet: &str) -> String {
         "// Written by `cargo xtask swift` from the block `swift first-door` of the documents.\n\
          import Keybutton\n\n\
          let firstDoorLines = {lines}\n\n\
-         func firstDoor(serviceURL: String, sessionToken: String, show: (String) -> Void) async throws {{\n\
+         func firstDoor(serviceURL: String, appId: String, sessionToken: String, show: (String) -> Void) async throws {{\n\
          {body}}}\n"
     )
 }
