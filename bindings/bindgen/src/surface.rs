@@ -1,94 +1,89 @@
-use std::{collections::BTreeMap, fmt::Write as _};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fmt::Write as _,
+};
 
 use camino::Utf8Path;
 use uniffi_bindgen::macro_metadata::extract_from_library;
 use uniffi_meta::{
-    DefaultValueMetadata, EnumMetadata, EnumShape, FieldMetadata, FnParamMetadata, LiteralMetadata, Metadata,
-    ObjectImpl, ObjectMetadata, RecordMetadata, Type, UniffiTraitMetadata,
+    DefaultValueMetadata, EnumMetadata, EnumShape, FieldMetadata, FnMetadata, FnParamMetadata, LiteralMetadata,
+    Metadata, MethodMetadata, ObjectImpl, ObjectMetadata, RecordMetadata, TraitMethodMetadata, Type,
+    UniffiTraitMetadata,
 };
 
 /// Everything that `library` exports, by name; what documents say about it is left out.
 ///
 /// Names are Rust's: Kotlin and Swift write `start_scan` as `startScan`. Fields and cases stand in their order, which is
-/// the order of arguments in both languages.
+/// the order of arguments in both languages. A `trait` may be of the core's and of the host's making, a `host-trait` of
+/// the host's only, a `core-trait` of the core's only.
 pub fn of(library: &Utf8Path) -> Result<String, String> {
     let items = extract_from_library(library).map_err(|error| format!("{library}: {error:#}"))?;
-    let surface = describe(&items);
+    let surface = describe(&items)?;
     if surface.is_empty() { Err(format!("{library} exports nothing; is it stripped?")) } else { Ok(surface) }
 }
 
-fn describe(items: &[Metadata]) -> String {
-    // Under each heading: members in their own order where it counts, else by name.
-    let mut headings: BTreeMap<String, String> = BTreeMap::new();
-    let mut members: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+fn describe(items: &[Metadata]) -> Result<String, String> {
+    // By kind and name: what stands under it in an order that counts.
+    let mut headings: BTreeMap<(&str, &str), String> = BTreeMap::new();
+    // By the owner's name, in any order.
+    let mut members: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
+    let mut functions = BTreeSet::new();
     for item in items {
-        match item {
-            Metadata::Namespace(_) | Metadata::UdlFile(_) => {}
+        let (owner, member) = match item {
+            Metadata::Namespace(_) | Metadata::UdlFile(_) => continue,
             Metadata::Func(function) => {
-                let call =
-                    call(&function.name, function.is_async, &function.inputs, &function.return_type, &function.throws);
-                headings.insert(format!("function {call}"), String::new());
+                let FnMetadata { name, is_async, inputs, return_type, throws, .. } = function;
+                functions.insert(format!("function {}\n", call(name, *is_async, inputs, return_type, throws)));
+                continue;
             }
             Metadata::Record(record) => {
-                headings.insert(format!("record {}", record.name), fields(record));
+                headings.insert(("record", &record.name), fields(record));
+                continue;
             }
             Metadata::Enum(choice) => {
-                headings.insert(format!("{} {}", kind(choice), choice.name), cases(choice));
+                headings.insert((kind(choice), &choice.name), cases(choice));
+                continue;
             }
             Metadata::Object(object) => {
-                headings.insert(format!("{} {}", made_by(object), object.name), String::new());
+                headings.insert((made_by(object), &object.name), String::new());
+                continue;
             }
             Metadata::CallbackInterface(interface) => {
-                headings.insert(format!("trait {}, made by the host", interface.name), String::new());
+                headings.insert(("callback", &interface.name), String::new());
+                continue;
             }
             Metadata::CustomType(custom) => {
-                headings.insert(format!("type {} = {}", custom.name, spell(&custom.builtin)), String::new());
+                headings.insert(("type", &custom.name), format!("    is {}\n", spell(&custom.builtin)));
+                continue;
             }
-            Metadata::Constructor(made) => members
-                .entry(&made.self_name)
-                .or_default()
-                .push(format!("constructor {}", call(&made.name, made.is_async, &made.inputs, &None, &made.throws))),
-            Metadata::Method(method) => members.entry(&method.self_name).or_default().push(call(
-                &method.name,
-                method.is_async,
-                &method.inputs,
-                &method.return_type,
-                &method.throws,
-            )),
-            Metadata::TraitMethod(method) => members.entry(&method.trait_name).or_default().push(call(
-                &method.name,
-                method.is_async,
-                &method.inputs,
-                &method.return_type,
-                &method.throws,
-            )),
-            Metadata::UniffiTrait(derived) => {
-                members.entry(derived.self_name()).or_default().push(format!("as {}", trait_name(derived)));
+            Metadata::Constructor(made) => {
+                let call = call(&made.name, made.is_async, &made.inputs, &None, &made.throws);
+                (made.self_name.as_str(), format!("constructor {call}"))
             }
+            Metadata::Method(method) => {
+                let MethodMetadata { self_name, name, is_async, inputs, return_type, throws, .. } = method;
+                (self_name.as_str(), call(name, *is_async, inputs, return_type, throws))
+            }
+            Metadata::TraitMethod(method) => {
+                let TraitMethodMetadata { trait_name, name, is_async, inputs, return_type, throws, .. } = method;
+                (trait_name.as_str(), call(name, *is_async, inputs, return_type, throws))
+            }
+            Metadata::UniffiTrait(derived) => (derived.self_name(), format!("has {}", trait_name(derived))),
             Metadata::ObjectTraitImpl(implemented) => {
-                let owner = implemented.ty.name().unwrap_or_default();
-                members.entry(owner).or_default().push(format!("is {}", spell(&implemented.trait_ty)));
+                (implemented.ty.name().unwrap_or_default(), format!("is {}", spell(&implemented.trait_ty)))
             }
-        }
+        };
+        members.entry(owner).or_default().insert(format!("    {member}\n"));
     }
-    let mut text = String::new();
-    for (heading, own) in headings {
-        text += &format!("{heading}\n{own}");
-        let name = heading.split([' ', ',']).nth(1).unwrap_or_default();
-        if heading.starts_with("function ") {
-            continue;
-        }
-        let mut of_it = members.remove(name).unwrap_or_default();
-        of_it.sort_unstable();
-        for member in of_it {
-            text += &format!("    {member}\n");
-        }
+    let mut text: String = functions.into_iter().collect();
+    for ((kind, name), own) in headings {
+        text += &format!("{kind} {name}\n{own}");
+        text.extend(members.remove(name).unwrap_or_default());
     }
-    // A member of nothing would be a mistake in this program; it is shown rather than lost.
-    for (owner, lost) in members {
-        let _ = writeln!(text, "unknown {owner}: {lost:?}");
+    match members.keys().next() {
+        None => Ok(text),
+        Some(owner) => Err(format!("{owner} has members and is not exported itself")),
     }
-    text
 }
 
 fn fields(record: &RecordMetadata) -> String {
@@ -116,7 +111,7 @@ fn kind(choice: &EnumMetadata) -> &'static str {
     match choice.shape {
         EnumShape::Enum => "enum",
         EnumShape::Error { flat: false } => "error",
-        EnumShape::Error { flat: true } => "error, as text only,",
+        EnumShape::Error { flat: true } => "error-as-text",
     }
 }
 
@@ -125,8 +120,8 @@ fn made_by(object: &ObjectMetadata) -> &'static str {
         ObjectImpl::Struct => "object",
         ObjectImpl::Trait(kind) => match (kind.has_rust(), kind.has_foreign()) {
             (true, true) => "trait",
-            (true, false) => "trait of the core's",
-            (false, _) => "trait of the host's",
+            (true, false) => "core-trait",
+            (false, _) => "host-trait",
         },
     }
 }
@@ -269,17 +264,22 @@ mod tests {
     #[test]
     fn everything_exported_has_its_line() {
         assert_eq!(
-            describe(&sample(text())),
+            describe(&sample(text())).unwrap(),
             "error KeyError\n    case Failed(code: string)\nobject Press\n    choose(door: string) -> bool?\n"
         );
     }
 
     #[test]
+    fn a_member_of_nothing_is_not_lost() {
+        assert!(describe(&sample(text())[..1]).unwrap_err().contains("Press"));
+    }
+
+    #[test]
     fn another_argument_is_another_surface_and_order_and_words_are_not() {
-        let before = describe(&sample(text()));
-        assert_ne!(before, describe(&sample(Type::UInt8)));
+        let before = describe(&sample(text())).unwrap();
+        assert_ne!(before, describe(&sample(Type::UInt8)).unwrap());
         let mut turned = sample(text());
         turned.reverse();
-        assert_eq!(before, describe(&turned));
+        assert_eq!(before, describe(&turned).unwrap());
     }
 }
