@@ -147,13 +147,16 @@ impl From<Code> for Problem {
     }
 }
 
+/// A scheme alone is no challenge: RFC 6750 section 3 wants a parameter after `Bearer`, and some clients rely on it.
+const CHALLENGE: &str = "Bearer realm=\"keybutton\"";
+
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
         let status = StatusCode::from_u16(self.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let mut response = (status, axum::Json(self.body())).into_response();
         response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         if self.code.status() == 401 {
-            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
         }
         response
     }
@@ -187,6 +190,6 @@ mod tests {
         let response = Problem::new(Code::InvalidToken).with_detail("issuer").into_response();
         assert_eq!(response.status(), 401);
         assert_eq!(response.headers()["content-type"], "application/problem+json");
-        assert_eq!(response.headers()["www-authenticate"], "Bearer");
+        assert_eq!(response.headers()["www-authenticate"], "Bearer realm=\"keybutton\"");
     }
 }

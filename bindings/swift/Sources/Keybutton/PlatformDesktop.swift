@@ -1,21 +1,30 @@
 import Foundation
 
 extension Platform {
-    /// What a desktop has: an encrypted vault and a software device key below `folder`, URLSession, the system's clocks.
+    /// What a desktop has: an encrypted vault and a software device key below `folder`, the system's clocks, and on
+    /// Apple's systems URLSession, elsewhere the core's own HTTP.
     public static func desktop(
         radio: any Radio,
         folder: URL,
-        http: any Http = URLSessionHttp(),
+        http: (any Http)? = nil,
         log: any LogSink = noLog()
     ) throws -> Platform {
         let vault = try fileVault(folder: folder.path)
         return Platform(
             radio: radio,
-            http: http,
+            http: http ?? ownHttp(),
             vault: vault,
             deviceKey: softwareDeviceKey(vault: vault),
             clock: systemClock(),
             log: log
         )
+    }
+
+    private static func ownHttp() -> any Http {
+        #if canImport(FoundationNetworking)
+        coreHttp()
+        #else
+        URLSessionHttp()
+        #endif
     }
 }

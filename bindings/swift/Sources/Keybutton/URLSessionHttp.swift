@@ -7,6 +7,10 @@ import FoundationNetworking
 ///
 /// Nothing is cached, no cookie is kept, redirects are not followed to another origin, and an answer is cut off once it
 /// is larger than the core allows.
+///
+/// On Linux, Foundation 6.0 ends the process when an answer has `WWW-Authenticate: Bearer` without a parameter after it.
+/// The access service always sends one, as RFC 6750 wants; ``KeybuttonCore/Platform/desktop(radio:folder:http:log:)`` does
+/// not use this class there.
 public final class URLSessionHttp: Http {
     /// Judges a server's certificate, for an app that pins; called on a queue of the session's.
     public typealias Judge = @Sendable (URLAuthenticationChallenge) -> (

@@ -1,29 +1,6 @@
 import Foundation
 import Keybutton
 
-/// A device key whose every call passes through Swift, and which can be told to refuse.
-package final class PassedKey: DeviceKey {
-    package let signed = Locked(0)
-    package let refusal = Locked<DeviceKeyError?>(nil)
-    private let key: any DeviceKey
-
-    package init(_ key: any DeviceKey) {
-        self.key = key
-    }
-
-    package func publicKey() throws -> PublicKey { try key.publicKey() }
-    package func authenticateUser(answer: UserAnswer) { answer.succeed() }
-    package func remove() throws { try key.remove() }
-
-    package func sign(data: AuthenticationData, answer: SignatureAnswer) {
-        signed.with { $0 += 1 }
-        // Later and from elsewhere, as after a prompt.
-        DispatchQueue.global().async { [key, refusal] in
-            if let error = refusal.with({ $0 }) { answer.fail(error: error) } else { key.sign(data: data, answer: answer) }
-        }
-    }
-}
-
 /// A radio whose every call and every event passes through Swift.
 package final class PassedRadio: Radio {
     private let radio: any Radio

@@ -23,17 +23,19 @@ package final class Phone: Sendable {
     }
 }
 
-/// A folder that goes away with its last owner.
-package final class TemporaryFolder: Sendable {
+/// A new folder; all of them go away with the process, for a core may outlive the test that made it.
+package struct TemporaryFolder: Sendable {
     package let url: URL
 
-    package init() throws {
-        url = FileManager.default.temporaryDirectory.appendingPathComponent("keybutton-\(UUID().uuidString)")
-        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
-    }
+    private static let all: URL = {
+        let folder = FileManager.default.temporaryDirectory.appendingPathComponent("keybutton-\(UUID().uuidString)")
+        atexit { try? FileManager.default.removeItem(at: TemporaryFolder.all) }
+        return folder
+    }()
 
-    deinit {
-        try? FileManager.default.removeItem(at: url)
+    package init() throws {
+        url = Self.all.appendingPathComponent(UUID().uuidString)
+        try FileManager.default.createDirectory(at: url, withIntermediateDirectories: true)
     }
 }
 

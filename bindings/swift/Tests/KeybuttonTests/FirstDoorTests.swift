@@ -12,7 +12,8 @@ extension OnStage {
             let stage = try await Stage()
             try await ApplesPhone.$stage.withValue(stage) {
                 let shown = Locked<[String]>([])
-                try await firstDoor(serviceURL: stage.serviceURL, appId: stage.app, sessionToken: stage.token("Ann")) { text in
+                let token = try await stage.token("Ann")
+                try await firstDoor(serviceURL: stage.serviceURL, appId: stage.app, sessionToken: token) { text in
                     shown.with { $0.append(text) }
                 }
                 #expect(shown.with { $0 } == ["Open"])

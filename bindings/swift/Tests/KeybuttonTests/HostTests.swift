@@ -10,7 +10,7 @@ extension OnStage {
         @Test func aPressRunsOnPartsWrittenInSwift() async throws {
             let stage = try await Stage()
             let (log, vault) = (KeptLog(), MemoryVault())
-            let key = PassedKey(softwareDeviceKey(vault: vault))
+            let key = HostKey()
             let phone = try Phone(stage) { platform in
                 Platform(
                     radio: PassedRadio(platform.radio), http: URLSessionHttp(), vault: vault, deviceKey: key,
@@ -50,7 +50,7 @@ extension OnStage {
         @Test func aKeyThatRefusesEndsThePress() async throws {
             let stage = try await Stage()
             let vault = MemoryVault()
-            let key = PassedKey(softwareDeviceKey(vault: vault))
+            let key = HostKey()
             let phone = try Phone(stage) { platform in
                 Platform(
                     radio: platform.radio, http: platform.http, vault: vault, deviceKey: key, clock: platform.clock,

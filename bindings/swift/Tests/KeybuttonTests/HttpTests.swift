@@ -22,6 +22,8 @@ struct HttpTests {
             "/moved": .bytes("HTTP/1.1 302 Found\r\nLocation: /ok\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
             "/moved-away": .bytes(
                 "HTTP/1.1 302 Found\r\nLocation: \(elsewhere.url("/"))\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"),
+            "/denied": .bytes(
+                "HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer realm=\"keybutton\"\r\nContent-Length: 2\r\nConnection: close\r\n\r\nno"),
             "/silent": .silence,
             "/broken": .bytes("HTTP/1.1 200 OK\r\nContent-Length: 100\r\nConnection: close\r\n\r\nhalf"),
         ])
@@ -37,6 +39,12 @@ struct HttpTests {
         let empty = try await get("/empty")
         #expect(empty.status == 204)
         #expect(empty.body.isEmpty)
+    }
+
+    @Test func aRefusedTokenIsAnAnswer() async throws {
+        let denied = try await get("/denied")
+        #expect(denied.status == 401)
+        #expect(denied.body == Data("no".utf8))
     }
 
     @Test func methodHeadersAndBodyArrive() async throws {
