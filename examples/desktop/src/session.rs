@@ -123,6 +123,8 @@ impl PhoneArgs {
     /// Starts the phone, and signs the member in when nobody is.
     pub async fn start(&self, state: Option<PathBuf>, knobs: keybutton::radio::air::Knobs) -> Result<Phone, Failure> {
         let state = StateDir::open(state)?;
+        // First of all: where nothing runs, nothing else that is missing matters.
+        let service = self.at_where.find_service(&state)?;
         let sample: Option<Sample> = state.read(SAMPLE)?;
         let app = self.app.clone().map(AppId).or_else(|| sample.as_ref().map(|sample| sample.app.clone()));
         let app = app.ok_or_else(|| {
@@ -135,7 +137,6 @@ impl PhoneArgs {
         };
         let folder = state.phone(&self.member)?;
         let phone = if self.radio.bluetooth {
-            let service = self.at_where.find_service(&state)?;
             let radio = open_radio(self.radio.adapter.as_deref()).await?;
             Phone::with_radio(radio, &folder, self.member.clone(), service, app)?
         } else {

@@ -251,3 +251,30 @@ commands! {
 fn trimmed<S: serde::Serializer>(text: &&'static str, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(text.trim())
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    #[test]
+    fn every_command_is_described_once() {
+        let names: BTreeSet<&str> = HELP.iter().map(|help| help.name).collect();
+        assert_eq!(names.len(), HELP.len());
+        for help in HELP {
+            assert!(help.name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-'), "{}", help.name);
+            let fields: BTreeSet<&str> = help.fields.iter().map(|field| field.name).collect();
+            assert_eq!(fields.len(), help.fields.len(), "{}", help.name);
+            assert!(help.fields.iter().all(|field| field.name != "do" && field.what.trim().ends_with('.')));
+        }
+    }
+
+    #[test]
+    fn what_may_be_left_out_may() {
+        let command: Command = serde_json::from_str(r#"{"do":"cut","who":"Front door"}"#).unwrap();
+        assert!(matches!(command, Command::Cut { manner: None, .. }));
+        let error = serde_json::from_str::<Command>(r#"{"do":"cut"}"#).unwrap_err();
+        assert!(error.to_string().contains("who"), "{error}");
+    }
+}
