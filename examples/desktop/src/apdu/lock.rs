@@ -5,7 +5,7 @@ use keybutton_lock::{
     Action, Boot, Event, Input, LockConfig, Memory, Reader, Uptime,
     clock::RetainedClock,
     env::{BoltCommand, BoltEvent, Env},
-    store::{MemoryStore, Record, Store as _, StoreError},
+    store::{MemoryStore, Record, Store, StoreError},
 };
 use keybutton_protocol::{
     crypto::rustcrypto::{RustCrypto, RustSigner},
@@ -17,7 +17,11 @@ use zeroize::Zeroizing;
 use super::Provision;
 
 type Crypto = RustCrypto<SysRng>;
-type Lock = Reader<Box<Memory<Crypto>>, Crypto, RustSigner, MemoryStore>;
+type Lock = Reader<Box<Memory<Crypto>>, Crypto, RustSigner, Kept>;
+
+/// The store, in one place however often the lock starts.
+#[derive(Default)]
+struct Kept(Box<MemoryStore>);
 
 /// How many slots of each kind a [`MemoryStore`] has.
 const SLOTS: u8 = 64;
@@ -54,7 +58,7 @@ impl TapLock {
     pub fn new(provision: Provision) -> Result<Self, StoreError> {
         let Provision { config, reader_key } = provision;
         let time_at_start = config.claimed_at;
-        let reader = start(&config, &reader_key, MemoryStore::new(), Uptime(0), time_at_start)?;
+        let reader = start(&config, &reader_key, Kept::default(), Uptime(0), time_at_start)?;
         Ok(Self { reader, config, reader_key, time_at_start, in_session: false })
     }
 
@@ -144,6 +148,24 @@ impl TapLock {
     }
 }
 
+impl Store for Kept {
+    fn read(&mut self, record: Record, out: &mut [u8]) -> Result<Option<usize>, StoreError> {
+        self.0.read(record, out)
+    }
+
+    fn write(&mut self, record: Record, value: &[u8]) -> Result<(), StoreError> {
+        self.0.write(record, value)
+    }
+
+    fn erase(&mut self, record: Record) -> Result<(), StoreError> {
+        self.0.erase(record)
+    }
+
+    fn audit_slots(&self) -> u32 {
+        self.0.audit_slots()
+    }
+}
+
 /// Shows no key.
 impl std::fmt::Debug for TapLock {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -154,7 +176,7 @@ impl std::fmt::Debug for TapLock {
 fn start(
     config: &LockConfig,
     reader_key: &[u8; 32],
-    store: MemoryStore,
+    store: Kept,
     uptime: Uptime,
     time: UnixTime,
 ) -> Result<Lock, StoreError> {

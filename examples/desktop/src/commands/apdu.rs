@@ -22,6 +22,9 @@ use crate::{
     failure::Failure,
 };
 
+/// The stack of the thread that runs a side, bytes: a lock's tables pass over it when it starts.
+const STACK: usize = 8 << 20;
+
 /// Options of `keybutton lock` for taps over a pipe.
 #[derive(Clone, Debug, Args)]
 pub struct TapLockArgs {
@@ -215,6 +218,7 @@ async fn on_a_thread(run: impl FnOnce() -> Result<(), Failure> + Send + 'static)
     let stop = |why: &dyn std::fmt::Display| Failure::new("apdu-pipe-failed", why, "Start it again.");
     thread::Builder::new()
         .name("apdu".into())
+        .stack_size(STACK)
         .spawn(move || {
             // Whoever waited may have been stopped.
             let _ = sender.send(run());
