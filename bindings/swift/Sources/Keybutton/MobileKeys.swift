@@ -6,6 +6,7 @@
 public final class MobileKeys: Sendable {
     private let core: CoreKeys
     private let board: ButtonBoard
+    private let latest = Locked<UnlockId?>(nil)
 
     /// Opens the vault and is ready. Talks to nobody yet.
     ///
@@ -88,7 +89,7 @@ public final class MobileKeys: Sendable {
     ) async throws -> PressOutcome {
         defer { follow() }
         let relay = PressRelay(board: board, choose: choose, onPhase: onPhase)
-        return try await relay.run { try core.press(options: options, listener: relay) }
+        return try await relay.run { began(try core.press(options: options, listener: relay)) }
     }
 
     /// Repeats an unconfirmed press under its own id: the lock answers with the same verdict and moves nothing a second
@@ -101,7 +102,12 @@ public final class MobileKeys: Sendable {
     ) async throws -> PressOutcome {
         defer { follow() }
         let relay = PressRelay(board: board, choose: nil, onPhase: onPhase)
-        return try await relay.run { try core.retry(press: press, listener: relay) }
+        return try await relay.run { began(try core.retry(press: press, listener: relay)) }
+    }
+
+    /// The press that began last since the app was started, whether it has ended or not.
+    public var lastPress: UnlockId? {
+        latest.with { $0 }
     }
 
     /// The doors the member may see, as the service said last.
@@ -118,6 +124,11 @@ public final class MobileKeys: Sendable {
         let scan = try core.nearby(listener: NearbyRelay(continuation, onBlocked: onBlocked))
         continuation.onTermination = { _ in scan.stop() }
         return doors
+    }
+
+    private func began(_ press: Press) -> Press {
+        latest.with { $0 = press.id() }
+        return press
     }
 
     /// Shows what the core says of the button.

@@ -58,12 +58,22 @@ struct Scene: Sendable, CustomTestStringConvertible {
 private final class Player {
     private final class Actor {
         let phone: Phone
-        var keys: MobileKeys
+        private var app: MobileKeys?
         var presses: [RunningPress] = []
 
         init(_ phone: Phone) throws {
             self.phone = phone
-            keys = try phone.start()
+            app = try phone.start()
+        }
+
+        var keys: MobileKeys {
+            get throws { try need(app, "an app that runs") }
+        }
+
+        /// Ends the app, then starts it again.
+        func restart() throws {
+            app = nil
+            app = try phone.start()
         }
 
         func running() throws -> RunningPress {
@@ -104,16 +114,18 @@ private final class Player {
             if let wanted = step["answer"], let lack = answer.lacks(wanted) { throw Failure(lack) }
         case "sign-in":
             let token = try await stage.token(try need(step["member"]?.string, "member"), lifetime: step["lifetime_s"])
-            try await expect(step) { [keys = actor.keys] in try await keys.signIn(token).spelled }
+            let keys = try actor.keys
+            try await expect(step) { try await keys.signIn(token).spelled }
         case "sign-out":
             try actor.keys.signOut()
         case "refresh":
-            try await expect(step) { [keys = actor.keys] in try await keys.refresh().spelled }
+            let keys = try actor.keys
+            try await expect(step) { try await keys.refresh().spelled }
         case "button":
-            try compare(.string(Self.spelled(actor.keys.state)), step)
+            try compare(.string(Self.spelled(try actor.keys.state)), step)
         case "doors":
             let wanted = try need(step["expect"]?.array, "expect")
-            let names = actor.keys.doors.map { JSON.string($0.name) }
+            let names = try actor.keys.doors.map { JSON.string($0.name) }
             guard Set(names) == Set(wanted), names.count == wanted.count else { throw Failure("doors: \(names)") }
         case "devices":
             try compare(.number(Double(try await actor.keys.devices().count)), step)
@@ -128,11 +140,11 @@ private final class Player {
             let radio = actor.phone.platform.radio
             try await eventually("radio \(wanted)") { kebab(radio.state()) == wanted }
         case "restart":
-            actor.keys = try actor.phone.start()
+            try actor.restart()
         case "press":
             try await press(actor, step)
         case "retry":
-            let last = try need(try actor.running().press, "an id")
+            let last = try need(try actor.keys.lastPress, "a press")
             try await begin(actor, step, id: last) { keys, _, onPhase in try await keys.retry(last, onPhase: onPhase) }
         case "reach":
             try await actor.running().reach(try need(step["phase"]?.string, "phase"))
@@ -176,8 +188,8 @@ private final class Player {
     private func begin(_ actor: Actor, _ step: JSON, id: UnlockId?, _ call: @escaping RunningPress.Call) async throws {
         // Nothing that a listener is in Swift can throw: one that is told to just keeps what it hears.
         guard step["listener"] == nil || step["listener"] == .string("throws") else { throw Failure("listener") }
-        let press = RunningPress(actor.keys, repeats: id, call)
-        let failure = try await press.begun()
+        let press = RunningPress(try actor.keys, repeats: id, call)
+        let failure = try await press.begun(try actor.keys)
         if let wanted = step["error"]?.string {
             guard let failure, failure == wanted else { throw Failure("failed with \(failure ?? "nothing")") }
             return
@@ -232,23 +244,28 @@ private final class RunningPress: Sendable {
         var outcome: PressOutcome?
         var failure: String?
         var atOutcome = 0
+        var id: UnlockId?
     }
 
     private let told: Locked<Told>
     private let repeats: UnlockId?
-    private let choices: AsyncStream<DoorId>.Continuation
+    /// The press that began last before this one; `nil` for a repeat, which has its id.
+    private let before: UnlockId?
+    private let choice: Locked<DoorId?>
     private let task: Task<Void, Never>
 
     init(_ keys: MobileKeys, repeats: UnlockId?, _ call: @escaping Call) {
         let told = Locked(Told())
-        let (stream, continuation) = AsyncStream<DoorId>.makeStream()
+        let choice = Locked<DoorId?>(nil)
         self.told = told
         self.repeats = repeats
-        choices = continuation
+        before = repeats == nil ? keys.lastPress : nil
+        self.choice = choice
         task = Task {
             do {
                 let outcome = try await call(keys) { _ in
-                    await stream.first { _ in true }
+                    try? await eventually("choice") { choice.with { $0 != nil } }
+                    return choice.with { $0 }
                 } _: { phase in
                     told.with { $0.phases.append(kebab(phase)) }
                 }
@@ -264,14 +281,16 @@ private final class RunningPress: Sendable {
         }
     }
 
-    var press: UnlockId? { told.with { $0.outcome?.press } }
-
     /// Waits until the press is under way; the code it failed with instead.
-    func begun() async throws -> String? {
-        try await eventually("begin") { [told] in
-            told.with { !$0.phases.isEmpty || $0.outcome != nil || $0.failure != nil }
+    func begun(_ keys: MobileKeys) async throws -> String? {
+        try await eventually("begin") { [told, before] in
+            let isUnderWay = told.with { !$0.phases.isEmpty || $0.outcome != nil }
+            return isUnderWay && keys.lastPress != before || told.with { $0.failure != nil }
         }
-        return told.with { $0.failure }
+        return told.with { told in
+            if told.failure == nil { told.id = keys.lastPress }
+            return told.failure
+        }
     }
 
     func reach(_ phase: String) async throws {
@@ -282,7 +301,7 @@ private final class RunningPress: Sendable {
     }
 
     func choose(_ door: DoorId) {
-        choices.yield(door)
+        choice.with { $0 = door }
     }
 
     func cancel() {
@@ -300,7 +319,7 @@ private final class RunningPress: Sendable {
         try await within(.seconds(60), "outcome") { [task] in await task.value }
         let (outcome, phases) = told.with { ($0.outcome, $0.phases) }
         guard let outcome else { throw Failure("no outcome") }
-        guard repeats == nil || repeats == outcome.press else { throw Failure("another press id") }
+        guard repeats == nil || repeats == outcome.press, told.with({ $0.id }) == outcome.press else { throw Failure("another press id") }
         let metered = outcome.metrics.phases.map(\.phase)
         guard metered == phases else { throw Failure("metered \(metered), told \(phases)") }
         if let code = outcome.outcome.code {
