@@ -43,7 +43,7 @@ use crate::{
 ///
 /// Every call returns at once; what takes time goes on on the core's own threads and is answered through a
 /// [`Pending`] or a listener. All methods may be called from any thread.
-#[cfg_attr(feature = "uniffi", derive(uniffi::Object), uniffi(name = "CoreKeys"))]
+#[cfg_attr(feature = "uniffi", derive(uniffi::Object))]
 pub struct MobileKeys {
     inner: Arc<Inner>,
     /// Held while the member changes: of two that sign in at once neither gets the other's token.
