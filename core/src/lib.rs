@@ -7,6 +7,7 @@
 //! 2. When the member signs in to the app, hand the app's own session token to [`MobileKeys::sign_in`]; hand over every
 //!    renewed token the same way. The device is enrolled and keys are downloaded in the background.
 //! 3. On the Home Screen, ask [`MobileKeys::key_button`] whether the Key Button is shown; a hidden one has one reason.
+//!    [`MobileKeys::watch_button`] tells whenever that changes.
 //! 4. When the member presses it, call [`MobileKeys::press`] with a [`PressListener`]: it hears each [`Phase`], then one
 //!    [`PressOutcome`]. Answer [`Phase::Choose`] with [`Press::choose`].
 //! 5. After `Unconfirmed`, [`MobileKeys::retry`] asks the same lock again under the same press id: nothing moves twice.
@@ -76,7 +77,7 @@ pub mod unlock;
 pub mod vault;
 
 pub use alive::live_objects;
-pub use client::{Config, MobileKeys, Nearby, NearbyListener, Platform, StartError};
+pub use client::{ButtonListener, ButtonWatch, Config, MobileKeys, Nearby, NearbyListener, Platform, StartError};
 pub use error::{ErrorCode, KeyError};
 pub use keybutton_protocol::{
     api::{AppId, ButtonState, Device, DeviceId, DoorId, DoorRights, HiddenReason},

@@ -126,6 +126,7 @@ impl Inner {
                 state.keyring_changed();
             }
         }
+        self.button_touched();
         if changed {
             self.save(Entry::Member, ticket.generation)?;
         }
@@ -160,6 +161,7 @@ impl Inner {
             let key = Bytes::from(public.as_bytes());
             member.device = Some(Enrolled { id: device.id.clone(), key, revoked: false });
         }
+        self.button_touched();
         if fresh_key {
             // Next to the new key, what the vault holds for the former one would count as damaged.
             self.save(Entry::Keyring, ticket.generation)?;

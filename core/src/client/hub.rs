@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, watch};
 
 use crate::{
     alive::Alive,
@@ -33,6 +33,8 @@ pub(super) struct Hub {
     /// Held while the radio is told to scan or not, so that the last word is the right one.
     scan: Mutex<bool>,
     next: AtomicU64,
+    /// Marked as changed whenever the radio reports its state.
+    states: watch::Sender<()>,
 }
 
 struct EarEnds {
@@ -58,7 +60,18 @@ pub(super) enum RadioEvent {
 
 impl Hub {
     pub(super) fn new(radio: Arc<dyn Radio>) -> Arc<Self> {
-        Arc::new(Self { radio, ears: Mutex::default(), scan: Mutex::new(false), next: AtomicU64::new(0) })
+        Arc::new(Self {
+            radio,
+            ears: Mutex::default(),
+            scan: Mutex::new(false),
+            next: AtomicU64::new(0),
+            states: watch::Sender::new(()),
+        })
+    }
+
+    /// Hears that the radio reported its state.
+    pub(super) fn states(&self) -> watch::Receiver<()> {
+        self.states.subscribe()
     }
 
     pub(super) fn radio(&self) -> &dyn Radio {
@@ -177,6 +190,9 @@ impl RadioEvents for Events {
 
     fn state_changed(&self, state: RadioState) {
         self.tell(|| LinkEvent::State(state));
+        if let Some(hub) = self.hub.upgrade() {
+            hub.states.send_replace(());
+        }
     }
 }
 

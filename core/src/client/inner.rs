@@ -61,6 +61,8 @@ pub(super) struct Inner {
     /// The generation of now: tells what is going on that the member has signed out.
     generations: watch::Sender<u64>,
     pub(super) presses: Mutex<Presses>,
+    /// Marked as changed whenever what the Key Button depends on was touched.
+    button: watch::Sender<()>,
     _alive: Alive,
 }
 
@@ -109,6 +111,7 @@ impl Inner {
             renewal: Mutex::new(None),
             generations: watch::Sender::new(0),
             presses: Mutex::default(),
+            button: watch::Sender::new(()),
             _alive: Alive::new(),
         }))
     }
@@ -143,6 +146,16 @@ impl Inner {
             enrolled: state.member.as_ref().and_then(Member::enrolled).is_some(),
             rights: state.keyring.rights(),
         })
+    }
+
+    /// Has those who watch the Key Button look at it again.
+    pub(super) fn button_touched(&self) {
+        self.button.send_replace(());
+    }
+
+    /// Hears that the Key Button may have changed.
+    pub(super) fn button_touches(&self) -> watch::Receiver<()> {
+        self.button.subscribe()
     }
 
     pub(super) fn capabilities(&self) -> Capabilities {
@@ -240,6 +253,7 @@ impl Inner {
             state.generation
         };
         self.generations.send_replace(generation);
+        self.button_touched();
         if let Some(renewal) = self.renewal().take() {
             renewal.abort();
         }

@@ -13,6 +13,7 @@ mod renewal;
 mod run;
 mod state;
 mod subject;
+mod watch;
 
 use std::{
     fmt,
@@ -25,6 +26,7 @@ use keybutton_protocol::{
     ids::UnlockId,
 };
 pub use nearby::{Nearby, NearbyListener};
+pub use watch::{ButtonListener, ButtonWatch};
 
 use self::{
     contact::Purpose,
@@ -86,6 +88,7 @@ impl MobileKeys {
             state.session = Some(Arc::new(session));
             state.generation
         };
+        inner.button_touched();
         inner.save(Entry::Member, generation)?;
         inner.log.info("client", format_args!("signed in"));
         self.in_contact(Purpose::SignIn)
@@ -188,6 +191,16 @@ impl MobileKeys {
     /// Whether the Key Button is there, and if not, the one reason why.
     pub fn key_button(&self) -> ButtonState {
         self.inner.key_button()
+    }
+
+    /// Tells `listener` the state of the Key Button at once and then whenever it changes, until the returned handle is
+    /// stopped or dropped. Goes on over sign-out and sign-in.
+    ///
+    /// # Errors
+    ///
+    /// `internal` when there are no threads to tell it from.
+    pub fn watch_button(&self, listener: Arc<dyn ButtonListener>) -> Result<ButtonWatch, KeyError> {
+        self.inner.watch_button(listener)
     }
 
     /// Opens a door. The press runs by itself from here: it ends exactly once, within its deadline.
