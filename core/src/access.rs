@@ -50,11 +50,12 @@ pub fn may_open(site: &Site, lock: &Lock, intent: Intent, interface: Interface, 
     if let Some(refused) = outside_validity(site, now) {
         return refused;
     }
-    let elements: Vec<_> = elements_for(site, lock).collect();
+    let mut elements: Vec<_> = elements_for(site, lock).collect();
     if elements.is_empty() {
         return Access::Refused { reason: ErrorCode::NoPermission, when: None };
     }
-    if elements.iter().all(|data| data.restrictions.interfaces.is_some_and(|allowed| !allowed.include(interface))) {
+    elements.retain(|data| data.restrictions.interfaces.is_none_or(|allowed| allowed.include(interface)));
+    if elements.is_empty() {
         return Access::Refused { reason: ErrorCode::Policy, when: None };
     }
     let allows = |at: UnixTime| elements.iter().any(|data| data.rules.decide(intent, Some(at), None).is_ok());

@@ -77,7 +77,9 @@ pub mod unlock;
 pub mod vault;
 
 pub use alive::live_objects;
-pub use client::{ButtonListener, ButtonWatch, Config, MobileKeys, Nearby, NearbyListener, Platform, StartError};
+pub use client::{
+    ButtonListener, ButtonWatch, Config, MobileKeys, Nearby, NearbyListener, Platform, StartError, TapLink, TapListener,
+};
 pub use error::{ErrorCode, KeyError};
 pub use keybutton_protocol::{
     api::{AppId, ButtonState, Device, DeviceId, DoorId, DoorRights, HiddenReason},

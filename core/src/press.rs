@@ -1,6 +1,6 @@
 //! A press, as the host holds it.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use keybutton_protocol::{
     api::DoorId,
@@ -10,6 +10,7 @@ use tokio::sync::mpsc;
 
 use crate::{
     alive::Alive,
+    client::tap::{Question, Reader},
     outcome::PressOutcome,
     pending::Pending,
     unlock::{Phase, UnlockOptions},
@@ -66,6 +67,10 @@ pub trait PressListener: Send + Sync + 'static {
 pub(crate) enum Command {
     Cancel,
     Choose(DoorId),
+    /// A lock's reader asks.
+    Reader(Question),
+    /// The phone left a reader's field.
+    FieldLost(Arc<Reader>),
 }
 
 /// One use of the Key Button. It ends exactly once, by its deadline at the latest, also when this handle is dropped.

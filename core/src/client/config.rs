@@ -47,11 +47,15 @@ pub struct Platform {
     pub clock: Arc<dyn Clock>,
     /// Where log lines go.
     pub log: Arc<dyn LogSink>,
+    /// The phone can answer a reader by NFC and the host passes readers' commands on, see
+    /// [`MobileKeys::tap`](crate::MobileKeys::tap).
+    #[cfg_attr(feature = "uniffi", uniffi(default = false))]
+    pub nfc: bool,
 }
 
 impl Platform {
     /// What a desktop has: an encrypted vault and a software device key under `state`, reqwest, the system's clocks
-    /// and the process's `tracing` subscriber. Only the radio has to be chosen.
+    /// and the process's `tracing` subscriber, and no NFC. Only the radio has to be chosen.
     #[cfg(feature = "http")]
     pub fn desktop(radio: Arc<dyn Radio>, state: &std::path::Path) -> Result<Self, VaultError> {
         use crate::{
@@ -70,6 +74,7 @@ impl Platform {
             device_key: Arc::new(SoftwareDeviceKey::new(vault)),
             clock: Arc::new(SystemClock::new()),
             log: Arc::new(TracingLog(LogLevel::Trace)),
+            nfc: false,
         })
     }
 }

@@ -160,7 +160,7 @@ impl Inner {
 
     pub(super) fn capabilities(&self) -> Capabilities {
         let bluetooth = self.hub.radio().state() != RadioState::Absent;
-        Capabilities { bluetooth, nfc: false, key_store: true }
+        Capabilities { bluetooth, nfc: self.platform.nfc, key_store: true }
     }
 
     /// The enrolled device of the member signed in.
@@ -312,6 +312,12 @@ impl Inner {
     pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), KeyError> {
         self.runtime()?.spawn(work);
         Ok(())
+    }
+
+    /// Has a call to the host made from the core's own threads, or not at all when they are gone.
+    pub(super) fn soon(&self, call: impl FnOnce() + Send + 'static) {
+        // Without threads the core is going away.
+        let _ = self.spawn(async move { call() });
     }
 
     /// Ends the threads without waiting for them: the last owner may be one of them.

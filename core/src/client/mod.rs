@@ -13,6 +13,7 @@ mod renewal;
 mod run;
 mod state;
 mod subject;
+pub(crate) mod tap;
 mod watch;
 
 use std::{
@@ -26,6 +27,7 @@ use keybutton_protocol::{
     ids::UnlockId,
 };
 pub use nearby::{Nearby, NearbyListener};
+pub use tap::{TapLink, TapListener};
 pub use watch::{ButtonListener, ButtonWatch};
 
 use self::{
@@ -224,6 +226,20 @@ impl MobileKeys {
     /// As [`MobileKeys::press`]; `invalid-request` for a press that is not unconfirmed, too old or not known.
     pub fn retry(&self, press: UnlockId, listener: Arc<dyn PressListener>) -> Result<Arc<Press>, KeyError> {
         self.inner.retry(press, listener)
+    }
+
+    /// Lets locks' readers ask this phone by NFC. A press that is going on answers them; where none is, one begins when
+    /// a reader asks, goes by tap alone, and is told to `presses`. That one has [`PressOptions::DEADLINE`], takes any
+    /// door, and makes way for [`MobileKeys::press`] as soon as the phone has left the field.
+    ///
+    /// # Errors
+    ///
+    /// `unsupported-device` where [`Platform::nfc`] says that there is no NFC.
+    pub fn tap(&self, reader: Arc<dyn TapListener>, presses: Arc<dyn PressListener>) -> Result<Arc<TapLink>, KeyError> {
+        if !self.inner.platform.nfc {
+            return Err(ErrorCode::UnsupportedDevice.into());
+        }
+        Ok(Arc::new(TapLink::new(&self.inner, reader, presses)))
     }
 
     /// The doors the member may see, as the service said last.

@@ -2,7 +2,10 @@
 
 use std::{
     collections::VecDeque,
-    sync::{Arc, MutexGuard, PoisonError},
+    sync::{
+        Arc, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -17,7 +20,7 @@ use super::{
 };
 use crate::{
     error::{ErrorCode, KeyError},
-    outcome::{Outcome, PressOutcome},
+    outcome::{Outcome, PressMetrics, PressOutcome, Route},
     pending::Pending,
     press::{Command, Press, PressListener, PressOptions},
     unlock::Moment,
@@ -43,6 +46,16 @@ pub(super) struct Current {
     pub(super) commands: mpsc::UnboundedSender<Command>,
     outcome: Pending<PressOutcome>,
     pub(super) over: Pending<()>,
+    /// For a press that a reader began: the reader is still there.
+    at_reader: Option<Arc<AtomicBool>>,
+}
+
+impl Current {
+    /// Whether a press of the member has to wait for this one. Not when a reader began it and went away.
+    fn is_in_the_way(&self) -> bool {
+        let left = self.at_reader.as_ref().is_some_and(|there| !there.load(Ordering::Acquire));
+        self.outcome.get().is_none() && !left
+    }
 }
 
 struct Recent {
@@ -58,9 +71,46 @@ impl Inner {
         options: PressOptions,
         listener: Arc<dyn PressListener>,
     ) -> Result<Arc<Press>, KeyError> {
-        let random = ring::rand::generate::<[u8; 16]>(&SystemRandom::new()).map_err(|_| ErrorCode::Internal)?;
-        let begun = self.now().moment;
-        self.begin(Course { id: UnlockId(random.expose()), options, begun, repeats: false }, listener)
+        let course = self.fresh_course(new_id()?, options, None);
+        Ok(self.begin(course, listener)?.0)
+    }
+
+    /// Where a reader's commands go: to the press that has no outcome yet.
+    pub(super) fn running_press(&self) -> Option<mpsc::UnboundedSender<Command>> {
+        let presses = self.presses();
+        let running = presses.current.as_ref().filter(|current| current.outcome.get().is_none());
+        running.map(|current| current.commands.clone())
+    }
+
+    /// Begins a press for a reader that came by itself. Where that can't be, tells how the press would have ended.
+    pub(super) fn press_for_reader(
+        self: &Arc<Self>,
+        user_authenticated: bool,
+        listener: Arc<dyn PressListener>,
+    ) -> Result<mpsc::UnboundedSender<Command>, Box<PressOutcome>> {
+        let begin = |id| {
+            let options = PressOptions { user_authenticated, ..PressOptions::default() };
+            let course = self.fresh_course(id, options, Some(Arc::new(AtomicBool::new(true))));
+            Ok(self.begin(course, listener)?.1)
+        };
+        let id = new_id();
+        id.and_then(begin).or_else(|error: KeyError| {
+            self.log.info("tap", format_args!("no press for a reader: {}", error.code()));
+            // A press of the member may have come in between.
+            self.running_press().ok_or_else(|| {
+                Box::new(PressOutcome {
+                    press: id.unwrap_or(UnlockId([0; 16])),
+                    door: None,
+                    route: Some(Route::Tap),
+                    outcome: Outcome::refused(error),
+                    metrics: PressMetrics::default(),
+                })
+            })
+        })
+    }
+
+    fn fresh_course(&self, id: UnlockId, options: PressOptions, at_reader: Option<Arc<AtomicBool>>) -> Course {
+        Course { id, options, begun: self.now().moment, repeats: false, at_reader }
     }
 
     pub(super) fn retry(
@@ -82,12 +132,16 @@ impl Inner {
             let door = ended.door.or_else(|| recent.options.door.clone());
             let deadline = recent.options.deadline.min(REPEAT_END - age);
             let options = PressOptions { door, deadline, ..recent.options.clone() };
-            Course { id: press, options, begun: recent.begun, repeats: true }
+            Course { id: press, options, begun: recent.begun, repeats: true, at_reader: None }
         };
-        self.begin(course, listener)
+        Ok(self.begin(course, listener)?.0)
     }
 
-    fn begin(self: &Arc<Self>, course: Course, listener: Arc<dyn PressListener>) -> Result<Arc<Press>, KeyError> {
+    fn begin(
+        self: &Arc<Self>,
+        course: Course,
+        listener: Arc<dyn PressListener>,
+    ) -> Result<(Arc<Press>, mpsc::UnboundedSender<Command>), KeyError> {
         let ticket = self.ticket()?;
         if course.options.deadline.is_zero() || course.options.deadline > PressOptions::DEADLINE_MAX {
             return Err(ErrorCode::InvalidRequest.into());
@@ -98,7 +152,7 @@ impl Inner {
         let outcome = ends.outcome.clone();
         let former = {
             let mut presses = self.presses();
-            if presses.current.as_ref().is_some_and(|current| current.outcome.get().is_none()) {
+            if presses.current.as_ref().is_some_and(Current::is_in_the_way) {
                 return Err(ErrorCode::PressInProgress.into());
             }
             presses.recent.retain(|recent| recent.id != course.id);
@@ -112,15 +166,15 @@ impl Inner {
                 outcome: outcome.clone(),
             });
             let (commands, outcome, over) = (commands.clone(), outcome.clone(), ends.over.clone());
-            let current = Current { commands, outcome, over };
+            let current = Current { commands, outcome, over, at_reader: course.at_reader.clone() };
             presses.current.replace(current)
         };
-        let press = Arc::new(Press::new(course.id, commands, outcome, ends.settled.clone()));
+        let press = Arc::new(Press::new(course.id, commands.clone(), outcome, ends.settled.clone()));
         let (teller, telling) = teller(listener);
         runtime.spawn(telling.run());
         let runner = Runner::new(self.clone(), ticket, course, orders, teller, ends);
         runtime.spawn(runner.run(former));
-        Ok(press)
+        Ok((press, commands))
     }
 
     /// Ends whatever has the radio.
@@ -140,4 +194,9 @@ impl Inner {
     fn presses(&self) -> MutexGuard<'_, Presses> {
         self.presses.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn new_id() -> Result<UnlockId, KeyError> {
+    let random = ring::rand::generate::<[u8; 16]>(&SystemRandom::new()).map_err(|_| ErrorCode::Internal)?;
+    Ok(UnlockId(random.expose()))
 }

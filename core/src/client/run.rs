@@ -1,9 +1,10 @@
 //! Runs one press: feeds the unlock machine what happens, and does what it says.
 
 mod actions;
+mod reader;
 
 use std::{
-    sync::Arc,
+    sync::{Arc, atomic::AtomicBool},
     time::{Duration, Instant},
 };
 
@@ -20,6 +21,7 @@ use super::{
     listeners::{News, Teller},
     presses::Current,
     state::{Entry, State},
+    tap::{Question, Reader},
 };
 use crate::{
     discovery::Discovery,
@@ -51,6 +53,8 @@ pub(super) struct Course {
     /// When the press began; for a repeat, when the first try began.
     pub(super) begun: Moment,
     pub(super) repeats: bool,
+    /// For a press that a reader began, which goes by tap alone: whether the reader is still there.
+    pub(super) at_reader: Option<Arc<AtomicBool>>,
 }
 
 /// Whom to tell about the ends of a press.
@@ -79,6 +83,10 @@ pub(super) struct Runner {
     radio: RadioState,
     /// The link that the radio has not reported the end of.
     link: Option<PeripheralId>,
+    /// The reader that the phone is held to.
+    reader: Option<Arc<Reader>>,
+    /// The reader's command that waits for its answer.
+    question: Option<Question>,
     started: Now,
     scan_again: Option<Instant>,
     asked: bool,
@@ -95,7 +103,7 @@ impl Runner {
         teller: Teller,
         ends: Ends,
     ) -> Self {
-        let options = unlock_options(&course, Duration::ZERO);
+        let options = unlock_options(&course, inner.platform.nfc, Duration::ZERO);
         Self {
             machine: Machine::new(course.id, options),
             crypto: Ring::new(),
@@ -107,6 +115,8 @@ impl Runner {
             nobody: (Keyring::new(), Discovery::new()),
             radio: RadioState::Absent,
             link: None,
+            reader: None,
+            question: None,
             started: inner.now(),
             scan_again: None,
             asked: course.repeats,
@@ -120,7 +130,7 @@ impl Runner {
 
     pub(super) async fn run(mut self, former: Option<Current>) {
         let last = tokio::time::Instant::now() + self.course.options.deadline + GRACE;
-        self.make_way(former).await;
+        let lingering = self.make_way(former).await;
         self.feed(Input::Begin);
         let inner = self.inner.clone();
         let signed_out = inner.signed_out(self.ticket.generation);
@@ -131,10 +141,7 @@ impl Runner {
             let finished = self.finished;
             tokio::select! {
                 biased;
-                Some(command) = self.orders.recv() => match command {
-                    Command::Cancel => self.feed(Input::Cancel),
-                    Command::Choose(door) => self.feed(Input::Choose(door)),
-                },
+                Some(command) = self.orders.recv() => self.obey(command),
                 () = &mut signed_out, if !leaving => {
                     leaving = true;
                     self.feed(Input::Cancel);
@@ -148,8 +155,21 @@ impl Runner {
                 }
             }
         }
+        self.stop_answering();
         // The next press may want the same lock, and no radio connects where it is still disconnecting.
         let _ = tokio::time::timeout(FORMER_LINK, self.link_gone()).await;
+        if let Some(former) = lingering {
+            let _ = tokio::time::timeout(FORMER_LINK, former.over.done()).await;
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Cancel => self.feed(Input::Cancel),
+            Command::Choose(door) => self.feed(Input::Choose(door)),
+            Command::Reader(question) => self.asked_by_reader(question),
+            Command::FieldLost(reader) => self.field_lost(&reader),
+        }
     }
 
     async fn link_gone(&mut self) {
@@ -165,19 +185,31 @@ impl Runner {
         }
     }
 
-    /// Has a press that only lingers give the radio up. The time this takes counts against the deadline.
-    async fn make_way(&mut self, former: Option<Current>) {
+    /// Has a press that only lingers give the radio up. The time this takes counts against the deadline. A press by tap
+    /// does not wait for the radio; it gives back the former press, for those who come after it to wait for.
+    async fn make_way(&mut self, former: Option<Current>) -> Option<Current> {
+        let mut lingering = None;
         if let Some(former) = former.filter(|former| former.over.get().is_none()) {
             // It may have ended meanwhile.
             let _ = former.commands.send(Command::Cancel);
-            // A radio that does not report the end of the link gets a second and no more.
-            let _ = tokio::time::timeout(FORMER_LINK, former.over.done()).await;
-            let waited = Duration::from_micros(self.inner.now().moment.since(self.started.moment));
-            self.machine = Machine::new(self.course.id, unlock_options(&self.course, waited));
-            // What was heard until now was about the former link.
-            self.ear = self.inner.hub.listen();
+            if self.course.at_reader.is_some() {
+                lingering = Some(former);
+            } else {
+                self.wait_for(former).await;
+            }
         }
         self.radio = self.inner.hub.radio().state();
+        lingering
+    }
+
+    async fn wait_for(&mut self, former: Current) {
+        // A radio that does not report the end of the link gets a second and no more.
+        let _ = tokio::time::timeout(FORMER_LINK, former.over.done()).await;
+        let waited = Duration::from_micros(self.inner.now().moment.since(self.started.moment));
+        let options = unlock_options(&self.course, self.inner.platform.nfc, waited);
+        self.machine = Machine::new(self.course.id, options);
+        // What was heard until now was about the former link.
+        self.ear = self.inner.hub.listen();
     }
 
     fn next_timer(&self) -> Option<Instant> {
@@ -342,7 +374,7 @@ const fn input_name(input: &Input) -> &'static str {
     }
 }
 
-fn unlock_options(course: &Course, waited: Duration) -> UnlockOptions {
+fn unlock_options(course: &Course, tap: bool, waited: Duration) -> UnlockOptions {
     let PressOptions { door, intent, deadline, user_authenticated } = course.options.clone();
     let left = deadline.saturating_sub(waited);
     UnlockOptions {
@@ -350,7 +382,8 @@ fn unlock_options(course: &Course, waited: Duration) -> UnlockOptions {
         intent,
         deadline_us: u64::try_from(left.as_micros()).unwrap_or(u64::MAX),
         user_authenticated,
-        tap: false,
+        tap,
+        radio: course.at_reader.is_none(),
         repeats: course.repeats,
     }
 }

@@ -8,6 +8,7 @@ use crate::{outcome::Outcome, press::PressOptions};
 
 mod door;
 mod fake;
+mod tap;
 mod watch;
 
 const VISIBLE: Result<ButtonState, KeyError> = Ok(ButtonState::Visible);

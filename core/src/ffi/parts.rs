@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::{
+    client::TapLink,
     clock::{Clock, SystemClock},
     device_key::{DeviceKey, SoftwareDeviceKey},
     log::{LogLevel, LogLine, LogSink},
@@ -44,6 +45,12 @@ pub fn file_vault(folder: String) -> Result<Arc<dyn Vault>, VaultError> {
 #[uniffi::export]
 pub fn software_device_key(vault: Arc<dyn Vault>) -> Arc<dyn DeviceKey> {
     Arc::new(SoftwareDeviceKey::new(vault))
+}
+
+/// The application identifier that locks' readers select: what a `HostApduService` is to be registered for.
+#[uniffi::export]
+pub fn tap_application_id() -> Vec<u8> {
+    TapLink::application_id().to_vec()
 }
 
 /// The core's own HTTP: rustls with the system's trust store.

@@ -150,7 +150,11 @@ impl Run {
         let now = env.now.moment;
         match progress {
             Progress::Answer { response, may_open } => {
-                self.settle_target(&talk, env);
+                if self.settle_target(&talk, env)
+                    && let Some(state) = self.stop_at_target(&mut talk, env)
+                {
+                    return state;
+                }
                 self.meter.metrics.round_trips += 1;
                 talk.respond(&response, self);
                 self.timers.answer = Some(now.after(ANSWER_US));
@@ -271,16 +275,33 @@ impl Run {
         if talk.asked { State::Deciding(talk) } else { State::Proving(talk) }
     }
 
-    /// By tap the door is known only now.
-    fn settle_target<C: Crypto>(&mut self, talk: &Talk<C>, env: &Env<'_, C>) {
+    /// By tap the door is known only now. Tells whether it has just become known.
+    fn settle_target<C: Crypto>(&mut self, talk: &Talk<C>, env: &Env<'_, C>) -> bool {
         if self.target.is_some() {
-            return;
+            return false;
         }
         let known = talk.session.reader().and_then(|reader| Some((reader, env.keyring.reader(reader)?)));
-        if let Some((reader, (_, lock))) = known {
-            self.target = Some(Target { door: lock.door.clone(), reader });
-            self.phase(Phase::Proving(lock.door.clone()), env.now.moment);
+        let Some((reader, (_, lock))) = known else { return false };
+        self.target = Some(Target { door: lock.door.clone(), reader });
+        self.phase(Phase::Proving(lock.door.clone()), env.now.moment);
+        true
+    }
+
+    /// Stops before the lock is given anything: the service objects, or has a newer key for this door.
+    fn stop_at_target<C: Crypto>(&mut self, talk: &mut Talk<C>, env: &mut Env<'_, C>) -> Option<State<C>> {
+        let objection = self.service_objects(env);
+        let reader = self.target.as_ref()?.reader;
+        let stale = env.keyring.reader(reader).is_some_and(|(_, lock)| self.needs_newer_key(lock, env));
+        if objection.is_none() && !stale {
+            return None;
         }
+        talk.respond(&Talk::<C>::NOT_NOW, self);
+        if let Some(objection) = objection {
+            return Some(self.finish(objection, env));
+        }
+        self.timers.link_is_gone();
+        self.options.door = self.door().cloned();
+        Some(self.download(env))
     }
 
     fn keep_audit<C: Crypto>(&mut self, talk: &Talk<C>, envelope: Vec<u8>, env: &mut Env<'_, C>) {
@@ -311,7 +332,8 @@ impl Run {
     fn explain<C>(&self, code: ErrorCode, env: &Env<'_, C>) -> (ErrorCode, Option<UnixTime>) {
         let known = self.target.as_ref().and_then(|target| env.keyring.reader(target.reader));
         let Some((site, lock)) = known else { return (code, None) };
-        let access = access::may_open(site, lock, self.options.intent, Interface::Ble, env.now.wall);
+        let interface = if self.route == Some(Route::Tap) { Interface::Nfc } else { Interface::Ble };
+        let access = access::may_open(site, lock, self.options.intent, interface, env.now.wall);
         match (code, access) {
             (ErrorCode::NotYetValid, _) => (code, Some(site.validity().valid_from)),
             (ErrorCode::Expired, _) => (code, Some(site.validity().valid_until)),

@@ -1,5 +1,5 @@
 use keybutton_protocol::{
-    api::{AccessRefusal, ButtonState, Decision, KeyBundle, Rights},
+    api::{AccessRefusal, ButtonState, Decision, DoorId, KeyBundle, Rights},
     crypto::Crypto,
     ids::Interface,
 };
@@ -13,7 +13,7 @@ use crate::{
     access::{self, Access},
     error::{ErrorCode, KeyError},
     keyring::{Keyring, Lock, Site},
-    outcome::Cause,
+    outcome::{Cause, Route},
 };
 
 /// What the service has said during this press.
@@ -132,9 +132,14 @@ impl Run {
             return Some(reason.into());
         }
         let door = self.door()?;
-        let decision = rights.doors.iter().find(|rights| rights.id == *door).map(|rights| &rights.decision);
-        let reason = match decision {
+        let reason = match decision_on(env.keyring, door) {
             Some(Decision::Allow { .. }) => return None,
+            // The member may tap yet, or does.
+            Some(Decision::Refuse { reason: AccessRefusal::TapOnly })
+                if self.options.tap && self.route != Some(Route::Radio) =>
+            {
+                return None;
+            }
             Some(Decision::Refuse { reason }) => *reason,
             None => AccessRefusal::NoPermission,
         };
@@ -213,10 +218,33 @@ impl Run {
         }
     }
 
+    /// Whether the key opens the lock in a way this press can go; by radio where both ways do.
     fn opens<C>(&self, site: &Site, lock: &Lock, env: &Env<'_, C>) -> Access {
-        let interface = if self.options.tap { Interface::Nfc } else { Interface::Ble };
-        access::may_open(site, lock, self.options.intent, interface, env.now.wall)
+        let by = |interface| access::may_open(site, lock, self.options.intent, interface, env.now.wall);
+        let radio = self.options.radio.then(|| by(Interface::Ble));
+        match radio {
+            Some(radio) if radio.is_allowed() || !self.options.tap => radio,
+            Some(_) | None => by(Interface::Nfc),
+        }
     }
+
+    /// Whether the door opens by tap and not by radio, as far as key and service tell.
+    pub(super) fn only_tap_opens<C>(&self, door: &DoorId, env: &Env<'_, C>) -> bool {
+        if self.online == Online::Answered
+            && decision_on(env.keyring, door) == Some(&Decision::Refuse { reason: AccessRefusal::TapOnly })
+        {
+            return true;
+        }
+        env.keyring.door(door).is_some_and(|(site, lock)| {
+            let by = |interface| access::may_open(site, lock, self.options.intent, interface, env.now.wall);
+            by(Interface::Nfc).is_allowed() && !by(Interface::Ble).is_allowed()
+        })
+    }
+}
+
+/// What the service said last about a door.
+fn decision_on<'k>(keyring: &'k Keyring, door: &DoorId) -> Option<&'k Decision> {
+    keyring.rights()?.doors.iter().find(|rights| rights.id == *door).map(|rights| &rights.decision)
 }
 
 fn is_hidden(keyring: &Keyring) -> bool {

@@ -63,6 +63,8 @@ pub(super) struct Run {
     /// Where the link is, or is being set up.
     pub(super) peripheral: Option<PeripheralId>,
     pub(super) scanning: bool,
+    /// The door, near or chosen, that only a tap opens: the phone has to be held to it.
+    pub(super) held: Option<DoorId>,
     /// Since when the lock may have decided: from here on nobody can say that nothing moved.
     pub(super) asked: Option<Moment>,
     pub(super) ticket: u32,
@@ -83,6 +85,7 @@ impl Run {
             route: None,
             peripheral: None,
             scanning: false,
+            held: None,
             asked: None,
             ticket: 0,
             failures: 0,

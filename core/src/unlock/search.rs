@@ -24,11 +24,16 @@ impl Run {
     /// Looks for the lock, or waits for a tap.
     pub(super) fn search<C: Crypto>(&mut self, env: &mut Env<'_, C>) -> State<C> {
         self.timers.settle = None;
+        self.held = None;
+        if !self.options.radio {
+            self.phase(Phase::HoldToLock(self.door().cloned()), env.now.moment);
+            return State::Searching;
+        }
+        if let Some(door) = self.door().filter(|door| self.options.tap && self.only_tap_opens(door, env)).cloned() {
+            return self.hold(door, env);
+        }
         self.phase(Phase::Searching, env.now.moment);
-        let unusable = match env.radio {
-            Some(state) => ErrorCode::from_radio_state(state),
-            None => Some(ErrorCode::UnsupportedDevice),
-        };
+        let unusable = radio_fault(env);
         match unusable {
             Some(code) if !self.options.tap => return self.fail(code, Cause::LinkLost, env),
             Some(_) => {}
@@ -75,7 +80,7 @@ impl Run {
         match env.discovery.pick(now, env.keyring) {
             Pick::One(candidate) if !candidate.busy => {
                 // With no door chosen nobody could say so when the search began.
-                if candidate.tap_hint {
+                if candidate.tap_hint && !self.only_by_tap(&candidate, env) {
                     self.phase(Phase::HoldToLock(candidate.door.clone()), now);
                 }
                 self.approach(&candidate, env)
@@ -100,8 +105,14 @@ impl Run {
         let found = self.door().and_then(|door| env.discovery.find(door, env.now.moment, env.keyring));
         match self.online.known_refusal() {
             Some(code) => code,
+            // The reader that began the press did not come again.
+            None if !self.options.radio => ErrorCode::LinkLost,
+            None if self.held.is_some() => ErrorCode::TapOnly,
             None if found.is_some_and(|candidate| candidate.busy) => ErrorCode::Busy,
-            None => ErrorCode::LockNotFound,
+            // Nobody tapped, and the other way was barred. A phone without Bluetooth has no other way.
+            None => {
+                radio_fault(env).filter(|code| *code != ErrorCode::UnsupportedDevice).unwrap_or(ErrorCode::LockNotFound)
+            }
         }
     }
 
@@ -109,10 +120,20 @@ impl Run {
         &mut self,
         radio: RadioState,
         state: State<C>,
-        env: &Env<'_, C>,
+        env: &mut Env<'_, C>,
     ) -> State<C> {
+        let searching = matches!(state, State::Searching);
         match ErrorCode::from_radio_state(radio) {
             Some(code) if !self.options.tap => self.fail(code, Cause::LinkLost, env),
+            Some(_) if self.scanning => {
+                self.stop_scan();
+                if searching {
+                    self.phase(Phase::HoldToLock(self.door().cloned()), env.now.moment);
+                }
+                state
+            }
+            // The radio came on while the phone waited for a tap.
+            None if searching && self.options.radio && !self.scanning && self.held.is_none() => self.search(env),
             Some(_) | None => state,
         }
     }
@@ -123,6 +144,30 @@ impl Run {
             self.options.door = candidate.door.clone();
             return self.download(env);
         }
-        self.connect(candidate, env)
+        match candidate.door.clone() {
+            Some(door) if self.only_by_tap(candidate, env) => self.hold(door, env),
+            Some(_) | None => self.connect(candidate, env),
+        }
+    }
+
+    fn only_by_tap<C>(&self, candidate: &Candidate, env: &Env<'_, C>) -> bool {
+        self.options.tap && candidate.door.as_ref().is_some_and(|door| self.only_tap_opens(door, env))
+    }
+
+    /// Has the member hold the phone to a door that opens by tap only. Says so once.
+    fn hold<C: Crypto>(&mut self, door: DoorId, env: &Env<'_, C>) -> State<C> {
+        if self.held.as_ref() != Some(&door) {
+            self.phase(Phase::HoldToLock(Some(door.clone())), env.now.moment);
+            self.held = Some(door);
+        }
+        State::Searching
+    }
+}
+
+/// Why the radio can't be used; `None` when it can.
+fn radio_fault<C>(env: &Env<'_, C>) -> Option<ErrorCode> {
+    match env.radio {
+        Some(state) => ErrorCode::from_radio_state(state),
+        None => Some(ErrorCode::UnsupportedDevice),
     }
 }

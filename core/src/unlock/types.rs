@@ -50,6 +50,8 @@ pub struct UnlockOptions {
     pub user_authenticated: bool,
     /// The phone can answer a reader by NFC while the press lasts.
     pub tap: bool,
+    /// The lock may be looked for by Bluetooth. Not in a press that a reader began: it stays with the reader.
+    pub radio: bool,
     /// The press repeats one that ended `Unconfirmed`, under the same press id: the lock may have opened already.
     pub repeats: bool,
 }
@@ -71,6 +73,7 @@ impl Default for UnlockOptions {
             deadline_us: Self::DEADLINE_US,
             user_authenticated: true,
             tap: false,
+            radio: true,
             repeats: false,
         }
     }

@@ -51,7 +51,7 @@ impl Runner {
                 let result = authenticate_user(&*inner.platform.device_key).await;
                 Input::UserAuthenticated(result.map_err(|error| KeyError::from(&error)))
             }),
-            Action::Apdu(_) => self.inner.log.warn("press", format_args!("there is no reader to answer")),
+            Action::Apdu(response) => self.answer_reader(response),
             Action::SaveKeyring => self.inner.save_keyring_soon(),
             Action::StoreAudit { envelope, .. } => {
                 self.inner.log.debug("press", format_args!("carries {} bytes of audit", envelope.len()));

@@ -35,16 +35,16 @@ use crate::{
 const MTU: u16 = 185;
 
 /// Bluetooth with one lock in range. Everything happens within the calls.
-struct OneLock {
+pub(super) struct OneLock {
     world: Arc<Mutex<World>>,
     at: Mutex<At>,
 }
 
-struct At {
-    lock: Lock,
+pub(super) struct At {
+    pub(super) lock: Lock,
     link: Option<(Fragmenter, Reassembler, Arc<dyn RadioEvents>)>,
     scan: Option<Arc<dyn RadioEvents>>,
-    state: RadioState,
+    pub(super) state: RadioState,
     /// How many scans the system refuses for now.
     throttled: usize,
     /// How many messages of the lock get through; after them the link dies and no other comes up.
@@ -59,7 +59,7 @@ impl OneLock {
         PeripheralId("lock-1".into())
     }
 
-    fn at(&self) -> std::sync::MutexGuard<'_, At> {
+    pub(super) fn at(&self) -> std::sync::MutexGuard<'_, At> {
         self.at.lock().unwrap()
     }
 
@@ -145,7 +145,7 @@ impl Radio for OneLock {
 }
 
 /// The device key the site's documents are made for.
-struct WorldsKey(Arc<Mutex<World>>);
+pub(super) struct WorldsKey(pub(super) Arc<Mutex<World>>);
 
 impl DeviceKey for WorldsKey {
     fn public_key(&self) -> Result<PublicKey, DeviceKeyError> {
@@ -178,15 +178,15 @@ impl Clock for WorldsClock {
     }
 }
 
-struct Scene {
-    phone: Phone,
-    world: Arc<Mutex<World>>,
-    radio: Arc<OneLock>,
+pub(super) struct Scene {
+    pub(super) phone: Phone,
+    pub(super) world: Arc<Mutex<World>>,
+    pub(super) radio: Arc<OneLock>,
     clock: Arc<WorldsClock>,
 }
 
 impl Scene {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         let mut world = World::new();
         let lock = Lock::new(&mut world, 1);
         let phone = Phone::new();
@@ -204,7 +204,7 @@ impl Scene {
         Self { phone, world, radio, clock }
     }
 
-    fn platform(&self) -> Platform {
+    pub(super) fn platform(&self) -> Platform {
         Platform {
             radio: self.radio.clone(),
             device_key: Arc::new(WorldsKey(self.world.clone())),
@@ -213,11 +213,11 @@ impl Scene {
         }
     }
 
-    fn start(&self) -> MobileKeys {
+    pub(super) fn start(&self) -> MobileKeys {
         MobileKeys::new(config(), self.platform()).unwrap()
     }
 
-    fn options(&self) -> PressOptions {
+    pub(super) fn options(&self) -> PressOptions {
         PressOptions::door(door(self.world.lock().unwrap().group, 1))
     }
 
@@ -227,12 +227,12 @@ impl Scene {
         press.outcome().get().unwrap()
     }
 
-    fn moved(&self) -> u32 {
+    pub(super) fn moved(&self) -> u32 {
         self.radio.at().lock.moved
     }
 }
 
-fn report(outcome: &PressOutcome) -> &crate::outcome::LockReport {
+pub(super) fn report(outcome: &PressOutcome) -> &crate::outcome::LockReport {
     match &outcome.outcome {
         Outcome::Opened(report) => report,
         Outcome::Refused(_) | Outcome::Unconfirmed(_) => panic!("not opened: {outcome:?}"),

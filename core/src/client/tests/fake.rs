@@ -258,6 +258,7 @@ impl Phone {
             device_key: Arc::new(SoftwareDeviceKey::new(vault)),
             clock: Arc::new(SystemClock::new()),
             log: self.lines.clone(),
+            nfc: false,
         })
     }
 

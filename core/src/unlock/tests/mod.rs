@@ -3,3 +3,4 @@ pub(crate) mod lock;
 mod openings;
 mod properties;
 pub(crate) mod rig;
+mod tapping;

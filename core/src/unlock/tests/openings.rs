@@ -11,7 +11,6 @@ use crate::{
     error::{ErrorCode, KeyError},
     keyring::fixture::{Plan, World, door, sub},
     outcome::{Outcome, Route},
-    radio::RadioState,
 };
 
 /// Bytes of a transaction with a lock that knows the key, and of the certificate in it (docs/PROTOCOL.md section 22).
@@ -205,24 +204,6 @@ fn the_lock_gets_what_it_asks_for_and_hands_over_its_audit() {
 }
 
 #[test]
-fn a_tap_runs_the_same_press() {
-    let mut rig = Rig::new();
-    rig.out_of_range = true;
-    for fast in [false, true] {
-        let options = UnlockOptions { tap: true, ..rig.options(1) };
-        rig.start(1 + u8::from(fast), options);
-        rig.turn();
-        let mut lock = rig.locks.remove(0);
-        lock.1.tap(|apdu| answer_of(&mut rig, apdu));
-        rig.locks.insert(0, lock);
-        let press = rig.run_to_end();
-        assert!(opened(&press.outcome));
-        assert_eq!((press.route, press.metrics.fast), (Some(Route::Tap), fast));
-    }
-    assert_eq!((rig.moved(), rig.connects), (2, 0));
-}
-
-#[test]
 fn a_lock_that_wants_the_phone_held_to_it_says_so_first() {
     let mut world = World::new();
     let keyring = world.keyring(&Plan { tap_hint: true, ..Plan::default() });
@@ -245,36 +226,4 @@ fn doors_forgotten_while_they_are_told_apart_leave_no_timer_behind() {
     rig.feed(Input::Timer);
     assert!(rig.machine.next_timer().unwrap() > settled, "the driver would spin");
     assert!(opened(&rig.run_to_end().outcome));
-}
-
-#[test]
-fn a_phone_without_bluetooth_waits_for_the_tap() {
-    let mut rig = Rig::new();
-    rig.radio = RadioState::Off;
-    let options = UnlockOptions { tap: true, ..UnlockOptions::default() };
-    rig.start(1, options);
-    rig.turn();
-    assert_eq!(rig.phase_names(), ["searching", "hold-to-lock"]);
-    let mut lock = rig.locks.remove(0);
-    lock.1.tap(|apdu| answer_of(&mut rig, apdu));
-    rig.locks.insert(0, lock);
-    let press = rig.run_to_end();
-    assert!(opened(&press.outcome));
-    assert_eq!(press.door, Some(door(rig.world.group, 1)), "known from the lock's own word");
-}
-
-/// Feeds an APDU and drives on until the phone has answered it.
-fn answer_of(rig: &mut Rig, apdu: &[u8]) -> Option<Vec<u8>> {
-    rig.apdus.clear();
-    rig.feed(Input::Apdu(apdu.to_vec()));
-    for _ in 0..10 {
-        if let Some(answer) = rig.apdus.pop() {
-            return Some(answer);
-        }
-        if rig.over {
-            return None;
-        }
-        rig.turn();
-    }
-    None
 }

@@ -125,6 +125,7 @@ proptest! {
         met: bool,
         chosen: bool,
         tap: bool,
+        radio: bool,
         authenticated: bool,
         reason in prop::sample::select(Reason::ALL.to_vec()),
         happenings in prop::collection::vec(odd(), 0..120),
@@ -137,7 +138,7 @@ proptest! {
         let moved_before = rig.moved();
         rig.lock().reason = reason;
         let door = if chosen { rig.options(1).door } else { None };
-        rig.start(1, UnlockOptions { door, tap, user_authenticated: authenticated, ..UnlockOptions::default() });
+        rig.start(1, UnlockOptions { door, tap, radio: radio || !tap, user_authenticated: authenticated, ..UnlockOptions::default() });
         rig.feed(Input::Begin);
         rig.inputs.clear();
         if let Some(rights) = rig.rights.clone() {
