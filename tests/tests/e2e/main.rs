@@ -11,4 +11,5 @@ mod hours;
 mod lossy;
 mod presses;
 mod revoked;
+mod taps;
 mod world;
