@@ -69,27 +69,28 @@ extension OnStage {
             let before = try await settledObjects()
             do {
                 let stage = try await Stage()
-                for who in ["Front door", "phone"] where who != "phone" {
-                    try await stage.command("knobs", ["who": .string(who), "set": .object([
-                        "advertising_interval_us": .number(2000), "latency_us": .number(0), "setup_events": .number(1),
-                        "connection_interval_us": .number(1000),
-                    ])])
-                }
+                try await stage.command("knobs", ["who": .string("Front door"), "set": .object([
+                    "advertising_interval_us": .number(2000), "latency_us": .number(0), "setup_events": .number(1),
+                    "connection_interval_us": .number(1000),
+                ])])
                 let keys = try Phone(stage).start()
                 try await keys.signIn(stage.token("Ann"))
                 let door = try stage.door("Front door")
-                let phases = ["searching", "connecting", "proving", "opening"]
+                // Every other press is given up, each time in another phase.
+                let whens: [String?] = [nil, "searching", nil, "connecting", nil, "proving", nil, "opening"]
                 var ends: [String: Int] = [:]
                 for number in 0..<1000 {
-                    // Of every eight presses four are given up, each in another phase.
-                    let when = number % 8 < 4 ? phases[number % 4] : nil
+                    let when = whens[number % whens.count]
                     let ended = try await press(keys, door, cancelledIn: when)
-                    ends[kebab(ended.outcome), default: 0] += 1
-                    if when == nil, case .opened = ended.outcome {} else if when == nil { throw Failure("\(number): \(ended)") }
+                    let said = ended.outcome.code?.code() ?? "opened"
+                    // A lock pauses after transactions that came to nothing, and such a press is safe to repeat.
+                    if when == nil && ended.outcome.retry != .yes { throw Failure("press \(number): \(ended)") }
+                    ends[said, default: 0] += 1
                 }
                 #expect(ends.values.reduce(0, +) == 1000)
-                #expect(ends["opened", default: 0] >= 500)
-                #expect(ends["refused", default: 0] >= 125, "those given up before the lock was asked")
+                #expect(ends["opened", default: 0] >= 250, "\(ends)")
+                #expect(ends["press-cancelled", default: 0] >= 250, "\(ends)")
+                print("1,000 presses: \(ends.sorted { $0.value > $1.value })")
             }
             let after = try await settledObjects()
             #expect(after <= before)

@@ -13,7 +13,8 @@ final class CentralRadio: Radio {
     private struct State {
         var scan: (RadioEvents)?
         var links: [PeripheralId: Link] = [:]
-        /// Whoever used the radio last hears of its state, also between scans and links.
+        /// Whoever used the radio last hears of its state, also between scans and links. Nobody else keeps the object
+        /// that the core handed in, which in turn keeps nothing alive.
         var listener: (RadioEvents)?
     }
 

@@ -58,6 +58,9 @@ struct PeripheralMachine {
 
     private var state = State.idle
 
+    /// What the lock said before its notifications were reported as on.
+    private var early: [Data] = []
+
     /// Values may be written.
     var isReady: Bool { state == .ready }
 
@@ -99,7 +102,11 @@ struct PeripheralMachine {
             return shut(.ConnectFailed)
         case (.subscribing, .subscribed(true, let mtu)):
             state = .ready
-            return [.tell(.connected(mtu: min(max(mtu, 23), 517)))]
+            defer { early = [] }
+            return [.tell(.connected(mtu: min(max(mtu, 23), 517)))] + early.map { .tell(.notification($0)) }
+        case (.subscribing, .value(let value)):
+            early.append(value)
+            return []
         case (.subscribing, .subscribed(false, _)):
             return shut(.ConnectFailed)
 
