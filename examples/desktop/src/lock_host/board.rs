@@ -108,7 +108,11 @@ impl Board {
         self.feed(Input::Deadline);
         ready();
         loop {
-            match self.wake().await {
+            let wake = self.wake().await;
+            // The bolt has been where it went for however long this thread was kept waiting: that comes before what the
+            // reader makes of the time that has passed.
+            self.bolt_arrives();
+            match wake {
                 Wake::Radio(PeripheralEvent::Down) => return Err(self.radio.lost()),
                 Wake::Radio(event) => self.radio(event),
                 Wake::Command(Some(command)) => self.command(command),
@@ -143,9 +147,6 @@ impl Board {
 
     fn time(&mut self) {
         let now = self.now();
-        if let Some((_, event)) = self.bolt.moving.take_if(|(at, _)| *at <= now) {
-            self.bolt_rests(event);
-        }
         if self.reader.next_deadline().is_some_and(|at| at <= now) {
             self.feed(Input::Deadline);
         }
@@ -214,11 +215,11 @@ impl Board {
         let took = begun.elapsed();
         self.outlets.view.send_modify(|view| view.busy += took);
         for action in todo {
-            self.carry_out(action);
+            self.carry_out(action, now);
         }
     }
 
-    fn carry_out(&mut self, action: Todo) {
+    fn carry_out(&mut self, action: Todo, now: Uptime) {
         match action {
             Todo::Advertise(data) => self.radio.advertise(Some(data)),
             Todo::Notify(link, value) => {
@@ -232,7 +233,7 @@ impl Board {
                     self.radio.close(link);
                 }
             }
-            Todo::Bolt(command) => self.move_bolt(command),
+            Todo::Bolt(command) => self.move_bolt(command, now),
             Todo::Feedback(feedback) => {
                 self.playing = Some((feedback, self.now()));
                 if answers_a_phone(feedback.signal) {
@@ -251,14 +252,22 @@ impl Board {
         }
     }
 
-    fn move_bolt(&mut self, command: BoltCommand) {
+    /// Starts at the time the reader was told, so that a slow turn of it does not put the bolt behind its deadlines.
+    fn move_bolt(&mut self, command: BoltCommand, now: Uptime) {
         let target = match command {
             BoltCommand::Open(_) | BoltCommand::HoldOpen => BoltEvent::Withdrawn,
             BoltCommand::Secure => BoltEvent::Secured,
         };
         let event = if self.bolt.jammed { BoltEvent::Jammed } else { target };
-        self.bolt.moving = Some((self.now() + self.bolt.travel, event));
+        self.bolt.moving = Some((now + self.bolt.travel, event));
         self.outlets.view.send_modify(|view| view.moving = true);
+    }
+
+    fn bolt_arrives(&mut self) {
+        let now = self.now();
+        if let Some((_, event)) = self.bolt.moving.take_if(|(at, _)| *at <= now) {
+            self.bolt_rests(event);
+        }
     }
 
     fn bolt_rests(&mut self, event: BoltEvent) {
