@@ -26,10 +26,14 @@ use crate::{
 };
 
 /// The package that is carried to phones.
-pub const PACKAGE: &str = "keybutton-ffi";
+const PACKAGE: &str = "keybutton-ffi";
 
 /// Where a phone's HTTP is our own; without features it is the host's.
 pub const OWN_HTTP: &str = "http";
+
+/// What `.cargo/config.toml` has for Android, as far as it applies; host builds are left to their own linker.
+const LINUX_FLAGS: &str = "-Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,-z,pack-relative-relocs \
+    -Clink-arg=-Wl,--hash-style=gnu -Clink-arg=-Wl,-O2";
 
 /// What `cargo xtask mobile-check` compiles.
 #[derive(Args)]
@@ -107,17 +111,19 @@ impl Compiler {
     /// Builds what ships, with `features` of the package, unstripped.
     pub fn build(&self, target: &Target, features: &str) -> Result<Built, Failure> {
         let kind = match target.system {
-            System::Android => "cdylib",
+            System::Android | System::Linux => "cdylib",
             System::Apple { .. } => "staticlib",
         };
         let mut command = self.cargo("rustc", std::slice::from_ref(target))?;
         command
             .args(["--lib", "--profile", "mobile", "--crate-type", kind, "--features", features])
+            // Without names in backtraces, which a stripped library could not give anyway.
+            .arg("-Zbuild-std-features=panic-unwind,optimize_for_size")
             .env("CARGO_PROFILE_MOBILE_STRIP", "none");
         run_command(&mut command)?;
         let folder = self.folder.join(target.triple).join("mobile");
         match target.system {
-            System::Android => Ok(Built { library: folder.join("libkeybutton_ffi.so"), archive: None }),
+            System::Android | System::Linux => Ok(Built { library: folder.join("libkeybutton_ffi.so"), archive: None }),
             System::Apple { platform, .. } => {
                 let archive = folder.join("libkeybutton_ffi.a");
                 let library = folder.join("libkeybutton_ffi.trial.dylib");
@@ -173,6 +179,13 @@ impl Compiler {
     }
 
     fn environment(&self, target: &Target) -> Result<Vec<(String, OsString)>, Failure> {
+        if target.system == System::Linux {
+            let linker = self.standins.linux_linker(&self.tools)?;
+            return Ok(vec![
+                (format!("CARGO_TARGET_{}_LINKER", target.upper()), linker.into()),
+                (format!("CARGO_TARGET_{}_RUSTFLAGS", target.upper()), LINUX_FLAGS.into()),
+            ]);
+        }
         let lower = target.triple.replace('-', "_");
         let mut variables = vec![
             (format!("CC_{lower}"), self.standins.c_compiler(&self.tools).into()),
@@ -185,6 +198,7 @@ impl Compiler {
             }),
         ];
         match target.system {
+            System::Linux => {}
             System::Android => {
                 let linker = self.standins.android_linker(&self.tools, target)?;
                 variables.push((format!("CARGO_TARGET_{}_LINKER", target.upper()), linker.into()));

@@ -100,6 +100,14 @@ impl Standins {
         Ok(folder)
     }
 
+    /// The linker for this machine's own kind: like Android's, with the system's own files.
+    pub fn linux_linker(&self, tools: &Tools) -> Result<PathBuf, Failure> {
+        let linker = self.folder.join("linux-clang");
+        let (clang, lld) = (tools.program("clang"), tools.program("ld.lld"));
+        write_script(&linker, &format!("exec {} --ld-path={} \"$@\"", clang.display(), lld.display()))?;
+        Ok(linker)
+    }
+
     /// The linker for an Android target, with empty system libraries and the unwinder.
     pub fn android_linker(&self, tools: &Tools, target: &Target) -> Result<PathBuf, Failure> {
         let folder = self.folder.join(target.clang);
@@ -112,7 +120,7 @@ impl Standins {
         write_script(
             &linker,
             &format!(
-                "exec {} --target={} --ld-path={} -nostdlib -Wl,-z,max-page-size=16384 \"$@\" {}/start.o -L{}",
+                "exec {} --target={} --ld-path={} -nostdlib \"$@\" {}/start.o -L{}",
                 tools.program("clang").display(),
                 target.clang,
                 tools.program("ld.lld").display(),

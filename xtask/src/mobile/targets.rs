@@ -16,6 +16,8 @@ pub struct Target {
 pub enum System {
     /// A shared library, 16 KB pages.
     Android,
+    /// A shared library for a laptop, to measure beside Android's.
+    Linux,
     /// An archive.
     Apple {
         /// The linker's words for platform, oldest system and SDK.
@@ -52,6 +54,10 @@ const TARGETS: [Target; 6] = [
 ];
 
 impl Target {
+    /// Laptops and servers.
+    pub const LINUX: Self =
+        Self { triple: "x86_64-unknown-linux-gnu", clang: "x86_64-linux-gnu", system: System::Linux };
+
     /// Android phones.
     pub const ANDROID: Self =
         Self { triple: "aarch64-linux-android", clang: "aarch64-linux-android24", system: System::Android };
