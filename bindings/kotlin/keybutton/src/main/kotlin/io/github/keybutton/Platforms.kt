@@ -1,0 +1,14 @@
+package io.github.keybutton
+
+import java.io.File
+
+/**
+ * What a desktop has: an encrypted vault and a software device key in [folder], the core's own HTTP, the system's clock.
+ * Only the radio has to be chosen.
+ *
+ * @throws VaultException when the vault in [folder] is damaged or can't be opened; nothing of it is touched.
+ */
+fun Platform.Companion.desktop(radio: Radio, folder: File, log: LogSink = noLog()): Platform {
+    val vault = fileVault(folder.path)
+    return Platform(radio, coreHttp(), vault, softwareDeviceKey(vault), systemClock(), log)
+}
