@@ -14,7 +14,7 @@ use clap::Args;
 
 use crate::{
     bindings::{self, Language},
-    command::{Failure, Outcome, read_lines, root, run as run_command, target_folder},
+    command::{Failure, Outcome, cargo, read_lines, root, run as run_command, target_folder},
     snippets,
     swift_toolchain::Toolchain,
 };
@@ -25,9 +25,6 @@ pub struct Options {
     /// Measures calls and presses instead, with both sides optimised.
     #[arg(long)]
     bench: bool,
-    /// Runs the tests under the Thread Sanitizer.
-    #[arg(long, conflicts_with = "bench")]
-    thread_sanitizer: bool,
     /// Runs only the tests whose names match this regular expression.
     #[arg(long, value_name = "REGEX")]
     filter: Option<String>,
@@ -74,11 +71,10 @@ impl Package {
         put_text(&test, &self.folder.join("Tests/KeybuttonTests/Generated/FirstDoor.swift"))
     }
 
+    /// Runs the tests under the Thread Sanitizer: one build serves both, and the tests take hardly longer.
     fn test(&self, options: &Options) -> Result<Tally, Failure> {
-        let mut command = self.package_command("test", "swift/build");
-        if options.thread_sanitizer {
-            command.args(["--sanitize", "thread"]);
-        }
+        let mut command = self.package_command("test", "swift/build", &bindings::built());
+        command.args(["--sanitize", "thread"]);
         if let Some(filter) = &options.filter {
             command.args(["--filter", filter]);
         }
@@ -95,7 +91,9 @@ impl Package {
             }
         })?;
         if !success && tally.failed == 0 {
-            return Err(Failure("swift test ended before all tests ran".into()));
+            return Err(Failure(
+                "swift test failed beside the tests: a crash, or a race that was found, see above".into(),
+            ));
         }
         if tally.passed + tally.failed == 0 {
             return Err(Failure("swift test ran no test".into()));
@@ -103,18 +101,30 @@ impl Package {
         Ok(tally)
     }
 
+    /// Measures with both sides optimised.
     fn bench(&self) -> Result<Outcome, Failure> {
-        let mut build = self.package_command("build", "swift/build-release");
+        run_command(&mut cargo([
+            "build",
+            "--locked",
+            "--release",
+            "-p",
+            "keybutton-ffi",
+            "-p",
+            "keybutton-desktop",
+            "--lib",
+            "--bins",
+        ]))?;
+        let library = target_folder().join("release");
+        let mut build = self.package_command("build", "swift/build-release", &library);
         run_command(build.args(["--configuration", "release", "--product", "keybutton-bench"]))?;
         let program = target_folder().join("swift/build-release/release/keybutton-bench");
         let mut bench = self.swift.command(&program.to_string_lossy());
-        run_command(bench.env("KEYBUTTON_PROGRAM", bindings::built().join("keybutton")))?;
+        run_command(bench.env("KEYBUTTON_PROGRAM", library.join("keybutton")))?;
         Ok(Outcome::Passed)
     }
 
-    /// `swift VERB` on the package, linked with the library of this workspace.
-    fn package_command(&self, verb: &str, scratch: &str) -> Command {
-        let library = bindings::built();
+    /// `swift VERB` on the package, linked with the native library in the folder `library`.
+    fn package_command(&self, verb: &str, scratch: &str, library: &Path) -> Command {
         let mut command = self.swift.command("swift");
         command
             .arg(verb)
@@ -123,10 +133,14 @@ impl Package {
             .arg("--scratch-path")
             .arg(target_folder().join(scratch))
             .args(["-Xlinker", "-L", "-Xlinker"])
-            .arg(&library)
+            .arg(library)
             .args(["-Xlinker", "-rpath", "-Xlinker"])
-            .arg(&library)
+            .arg(library)
             .env("KEYBUTTON_STRICT", "1");
+        if cfg!(target_os = "linux") {
+            // GNU's linker takes offence at Swift 6.0's own Observation library, which names a symbol that it lacks.
+            command.args(["-Xswiftc", "-use-ld=lld"]);
+        }
         command
     }
 
@@ -147,19 +161,25 @@ impl Package {
                 .arg(stand_ins.join(format!("{module}.swift")));
             run_command(&mut compile)?;
         }
-        let core = target_folder().join("swift/build/debug/Modules");
-        let mut wrapper = self.swift.command("swiftc");
-        wrapper
-            .args(["-emit-module", "-parse-as-library", "-swift-version", "6", "-warnings-as-errors"])
-            .args(["-module-name", "Keybutton", "-emit-module-path"])
-            .arg(modules.join("Keybutton.swiftmodule"))
-            .arg("-I")
-            .arg(&modules)
-            .arg("-I")
-            .arg(self.folder.join("Sources/KeybuttonFFI"))
-            .arg(core.join("KeybuttonCore.swiftmodule").parent().unwrap_or(&core).join(""))
-            .args(swift_files(&self.folder.join("Sources/Keybutton"))?);
-        run_command(&mut wrapper)
+        let against = |output: &[&str]| {
+            let mut compile = self.swift.command("swiftc");
+            compile
+                .args(output)
+                .args(["-parse-as-library", "-swift-version", "6", "-warnings-as-errors"])
+                .arg("-I")
+                .arg(&modules)
+                .arg("-I")
+                .arg(self.folder.join("Sources/KeybuttonFFI"))
+                .arg("-I")
+                .arg(target_folder().join("swift/build/debug/Modules"));
+            compile
+        };
+        // Swift Package Manager names a package by its folder.
+        let mut wrapper = against(&["-emit-module", "-module-name", "Keybutton", "-package-name", "swift"]);
+        wrapper.arg("-emit-module-path").arg(modules.join("Keybutton.swiftmodule"));
+        run_command(wrapper.args(swift_files(&self.folder.join("Sources/Keybutton"))?))?;
+        let mut example = against(&["-typecheck", "-module-name", "HarbourKeys"]);
+        run_command(example.args(swift_files(&root().join("examples/ios"))?))
     }
 }
 

@@ -7,25 +7,30 @@ public protocol View {
 }
 
 extension Never: View {
-    public var body: Never { fatalError() }
+    public var body: Never { return fatalError() }
 }
 
 /// A view that draws itself.
 public protocol Drawn: View where Body == Never {}
 extension Drawn {
-    public var body: Never { fatalError() }
+    public var body: Never { return fatalError() }
 }
 
 @resultBuilder
 public enum ViewBuilder {
     public static func buildExpression<V: View>(_ view: V) -> V { view }
+    public static func buildBlock<V: View>(_ view: V) -> V { view }
     public static func buildBlock<each V: View>(_ view: repeat each V) -> Several { Several() }
-    public static func buildIf<V: View>(_ view: V?) -> Several { Several() }
-    public static func buildEither<V: View>(first: V) -> Several { Several() }
-    public static func buildEither<V: View>(second: V) -> Several { Several() }
+    public static func buildIf<V: View>(_ view: V?) -> V? { view }
+    public static func buildEither<A: View, B: View>(first: A) -> Either<A, B> { Either() }
+    public static func buildEither<A: View, B: View>(second: B) -> Either<A, B> { Either() }
 }
 
 public struct Several: Drawn {}
+public struct Either<A: View, B: View>: Drawn {}
+extension Optional: View where Wrapped: View {
+    public var body: Never { return fatalError() }
+}
 
 public struct Text: Drawn {
     public init(_ key: String) {}
@@ -68,7 +73,7 @@ public struct ForEach: Drawn {
 }
 
 public struct HorizontalAlignment: Sendable {
-    public static let center = Self(), leading = Self()
+    public static let center = Self(), leading = Self(), trailing = Self()
 }
 
 public struct Alignment: Sendable {
@@ -82,7 +87,7 @@ public struct Font: Sendable {
 public protocol ShapeStyle: Sendable {}
 
 public struct Color: ShapeStyle, Drawn {
-    public static let accentColor = Self(), orange = Self(), green = Self(), red = Self(), white = Self()
+    public nonisolated static let accentColor = Self(), orange = Self(), green = Self(), red = Self(), white = Self()
     public func opacity(_ opacity: Double) -> Color { self }
 }
 

@@ -46,7 +46,7 @@ public final class SecureEnclaveDeviceKey: DeviceKey {
             context.localizedReason = reason
             do {
                 guard let key = try load(context) else { throw DeviceKeyError.Gone }
-                answer.succeed(value: try key.sign(data))
+                answer.succeed(signature: try key.sign(data))
             } catch {
                 answer.fail(error: DeviceKeyError(error))
             }
