@@ -130,13 +130,17 @@ pub struct DocumentRules {
     pub require_site_binding: bool,
     /// Elements without a rule allow nothing.
     pub require_rules: bool,
+    /// A document may carry a certificate of its issuer's making (x5chain) in place of the issuer's identifier.
+    pub accept_certificates: bool,
 }
 
 impl DocumentRules {
     /// The product's.
-    pub const PRODUCT: Self = Self { require_iteration: true, require_site_binding: true, require_rules: true };
+    pub const PRODUCT: Self =
+        Self { require_iteration: true, require_site_binding: true, require_rules: true, accept_certificates: false };
     /// For runs against other implementations.
-    pub const INTEROP: Self = Self { require_iteration: false, require_site_binding: false, require_rules: false };
+    pub const INTEROP: Self =
+        Self { require_iteration: false, require_site_binding: false, require_rules: false, accept_certificates: true };
 }
 
 impl Default for DocumentRules {

@@ -10,7 +10,7 @@ use keybutton_desktop::apdu::{
 };
 use keybutton_lock::{Event, Failure, Path, Uptime, env::BoltCommand};
 use keybutton_protocol::{
-    crypto::{Crypto, Signer},
+    crypto::{Crypto, Signer, rustcrypto::RustSigner},
     ids::{Intent, PublicKey, Signature, UnixTime},
     initiator::InitiatorError,
     keys::AuthenticationData,
@@ -20,12 +20,13 @@ use keybutton_protocol::{
 use keybutton_tests::{
     external::{hex, json, unhex},
     pair::{
+        cbor::Value,
         document::RevokedSpec,
         keys::crypto,
         site::{Member, NOW, Site},
     },
 };
-use serde_json::{Value, json};
+use serde_json::{Value as Json, json};
 
 const CONTROL_FLOW: &str = "803c000006410100420100";
 const AUTH1: Option<CertificateCarrier> = Some(CertificateCarrier::Auth1);
@@ -49,7 +50,7 @@ struct Seen {
 }
 
 impl Table {
-    fn new(file: &Value, interop: bool, carrier: Option<CertificateCarrier>, now: UnixTime) -> Self {
+    fn new(file: &Json, interop: bool, carrier: Option<CertificateCarrier>, now: UnixTime) -> Self {
         let anchor = if interop { SaltAnchor::Subject } else { SaltAnchor::Ca };
         let lock = TapLock::new(parse(file).provision(interop, carrier, now).unwrap()).unwrap();
         let phone = TapPhone::new(parse(file).identity().unwrap(), interop, anchor, Intent::Unlock);
@@ -109,13 +110,13 @@ impl Seen {
     }
 }
 
-fn parse(file: &Value) -> KeyFile {
+fn parse(file: &Json) -> KeyFile {
     KeyFile::parse(&file.to_string(), "file").unwrap()
 }
 
 /// A key file for a lock of `site` and the phone of `member`.
-fn file(site: &Site, member: &Member) -> Value {
-    let hex = |bytes: &[u8]| Value::from(Word::Apdu(bytes.to_vec()).to_string());
+fn file(site: &Site, member: &Member) -> Json {
+    let hex = |bytes: &[u8]| Json::from(Word::Apdu(bytes.to_vec()).to_string());
     let reader = site.reader_key(7);
     json!({
         "keys": {
@@ -132,11 +133,11 @@ fn file(site: &Site, member: &Member) -> Value {
     })
 }
 
-fn own() -> Value {
+fn own() -> Json {
     file(&Site::new("north"), &Member::new("ada"))
 }
 
-fn worked() -> Option<(Value, UnixTime)> {
+fn worked() -> Option<(Json, UnixTime)> {
     let vectors = json("worked-transactions.json")?;
     let now = UnixTime(vectors["keys"]["now_unix"].as_u64().unwrap() as u32);
     Some((vectors, now))
@@ -279,7 +280,7 @@ fn what_a_reset_forgets_and_what_not() {
     let mut revoking = file(&site, &member);
     let document = site.revocation(3, &[RevokedSpec::key(&member.key)]);
     revoking["revocation_document"] = json!({ "document": Word::Apdu(document).to_string() });
-    let with = |file: &Value| TapPhone::new(parse(file).identity().unwrap(), false, SaltAnchor::Ca, Intent::Unlock);
+    let with = |file: &Json| TapPhone::new(parse(file).identity().unwrap(), false, SaltAnchor::Ca, Intent::Unlock);
     table.phone = with(&revoking);
     assert_eq!(table.tap(9_000).verdict().0, Reason::Revoked);
     table.lock.reset(Uptime(9_100)).unwrap();
@@ -337,6 +338,36 @@ fn a_certificate_that_was_loaded_is_told_apart() {
     table.phone = TapPhone::new(parse(&own()).identity().unwrap(), true, SaltAnchor::Ca, Intent::Unlock);
     assert_eq!(table.tap(10).verdict(), (Reason::Granted, Path::StepUp, false));
     assert_eq!(table.tap(3_000).verdict(), (Reason::Granted, Path::Fast, false));
+}
+
+#[test]
+fn an_issuer_with_a_certificate_is_for_others_only() {
+    let Some((vectors, _)) = worked() else { return };
+    let (site, member) = (Site::new("north"), Member::new("ada"));
+    // The certificate of the published file names its reader key: here it is an issuer's.
+    let private = hex(&vectors["keys"]["reader_private"]).try_into().unwrap();
+    let mut issuer = RustSigner::from_bytes(&private).unwrap();
+    let chain = Value::bytes(&hex(&vectors["certificate_profile0000"]["x509_der"]));
+    let mut spec = site.access(&member, &site.access_spec(&member));
+    spec.unprotected = vec![(Value::Uint(33), chain)];
+    let mut file = file(&site, &member);
+    file["keys"]["issuer_public"] = vectors["keys"]["site_ca_public"].clone();
+    file["access_document"]["document"] = Word::Apdu(spec.sign(&mut issuer).encode()).to_string().into();
+    for (interop, expected) in [(true, Reason::Granted), (false, Reason::NotTrusted)] {
+        let mut table = Table::new(&file, interop, None, NOW);
+        assert_eq!(table.tap(0).verdict().0, expected);
+        if interop {
+            assert_eq!(table.tap(3_000).verdict(), (Reason::Granted, Path::Fast, false));
+        }
+    }
+    // Another key's certificate proves nothing.
+    file["keys"]["issuer_public"] = vectors["keys"]["issuer_public"].clone();
+    let lock = parse(&file).provision(true, None, NOW).unwrap();
+    assert!(parse(&file).identity().is_err());
+    file["keys"]["issuer_public"] = vectors["keys"]["site_ca_public"].clone();
+    let mut table = Table::new(&file, true, None, NOW);
+    table.lock = TapLock::new(lock).unwrap();
+    assert_eq!(table.tap(0).verdict().0, Reason::NotTrusted);
 }
 
 #[test]
@@ -440,14 +471,14 @@ fn no_secret_is_shown() {
     );
     let mut messages = vec![shown];
     for (name, wrong) in [
-        ("reader_private", Value::from(format!("{}0", secrets[0]))),
-        ("reader_private", Value::from(format!("{}00", secrets[0]))),
-        ("reader_private", Value::from(format!("x{}", secrets[0]))),
+        ("reader_private", Json::from(format!("{}0", secrets[0]))),
+        ("reader_private", Json::from(format!("{}00", secrets[0]))),
+        ("reader_private", Json::from(format!("x{}", secrets[0]))),
         ("reader_private", json!([secrets[0]])),
         ("reader_private", json!({ "key": secrets[0] })),
-        ("group_identifier", Value::from(secrets[0])),
-        ("reader_public", Value::from(secrets[0])),
-        ("issuer_kid", Value::from(secrets[0])),
+        ("group_identifier", Json::from(secrets[0])),
+        ("reader_public", Json::from(secrets[0])),
+        ("issuer_kid", Json::from(secrets[0])),
     ] {
         let mut file = file.clone();
         file["keys"][name] = wrong;
@@ -467,7 +498,7 @@ fn no_secret_is_shown() {
 
 #[test]
 fn a_file_that_does_not_fit_says_where() {
-    type Change = fn(&mut Value);
+    type Change = fn(&mut Json);
     let cases: [(&str, Change); 7] = [
         ("`reader_private` is missing", |file| drop(file["keys"]["reader_private"].take())),
         ("`issuer_public` is missing", |file| drop(file["keys"]["issuer_public"].take())),

@@ -10,7 +10,7 @@ use keybutton_protocol::{
         iteration::{self, IterationError},
         request::write_device_request,
         revocation::key_hash,
-        verify,
+        verify, verify_with_certificate,
     },
     ids::{CredentialId, Intent, Kid, PublicKey, UnixTime},
     reader::Peer,
@@ -217,6 +217,26 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
         })
     }
 
+    /// Verifies a document against the issuers that the lock knows.
+    pub(crate) fn verify<'a>(
+        &self,
+        document: &Document<'a>,
+        expected: Expected<'_>,
+    ) -> Result<Verified<'a>, DocumentError> {
+        let crypto = &self.env.crypto;
+        if !self.config.documents.accept_certificates || document.issuer_auth().x5chain().is_none() {
+            return verify(crypto, document, |kid| self.issuer_key(kid), expected);
+        }
+        let mut result = Err(DocumentError::UnknownIssuer);
+        for issuer in self.config.issuers.iter() {
+            result = verify_with_certificate(crypto, document, &issuer.key, expected);
+            if result != Err(DocumentError::UnknownIssuer) {
+                break;
+            }
+        }
+        result
+    }
+
     fn take_access(
         &mut self,
         document: &Document<'_>,
@@ -225,7 +245,7 @@ impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
         credential: CredentialId,
     ) -> Outcome {
         let expected = Expected::Access { device_key: &peer.device_key };
-        let verified = match verify(&self.env.crypto, document, |kid| self.issuer_key(kid), expected) {
+        let verified = match self.verify(document, expected) {
             Ok(verified) => verified,
             Err(error) => return Outcome::without_right(policy::of_document_error(error)),
         };

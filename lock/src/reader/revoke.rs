@@ -3,9 +3,7 @@
 use keybutton_protocol::{
     audit::RecordType,
     crypto::{Crypto, Signer},
-    document::{
-        AccessData, Document, DocumentError, Expected, iteration::IterationError, revocation::key_hash, verify,
-    },
+    document::{AccessData, Document, DocumentError, Expected, iteration::IterationError, revocation::key_hash},
     ids::{CredentialId, PublicKey},
 };
 
@@ -20,9 +18,7 @@ use crate::{
 impl<C: Crypto, S: Signer, T: Store> Context<'_, C, S, T> {
     /// Takes over a revocation document. One that is not good is ignored: the list stays as it is.
     pub(crate) fn take_revocation(&mut self, document: &Document<'_>, credential: CredentialId) {
-        let Ok(verified) = verify(&self.env.crypto, document, |kid| self.issuer_key(kid), Expected::Revocation) else {
-            return;
-        };
+        let Ok(verified) = self.verify(document, Expected::Revocation) else { return };
         let (kid, signed) = (verified.kid(), verified.validity().signed);
         self.offer_time(signed, credential);
         let now = self.usable_time().map(|now| now.max(signed));

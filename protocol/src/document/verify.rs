@@ -137,7 +137,8 @@ pub fn verify<'a, C: Crypto>(
 /// Verifies a document that carries its issuer's certificate (x5chain) in place of a kid, steps 1 to 5.
 ///
 /// For the interop setting of section 21 only: the product refuses such documents. The certificate has to be signed by
-/// `trusted` and the document within its dates.
+/// `trusted` and the document within its dates. The document counts as one of the issuer `trusted`, by whose identifier it
+/// goes: iterations and revocations are those of the key that a lock knows.
 pub fn verify_with_certificate<'a, C: Crypto>(
     crypto: &C,
     document: &Document<'a>,
@@ -153,7 +154,7 @@ pub fn verify_with_certificate<'a, C: Crypto>(
     })?;
     let certificate =
         IssuerCertificate::open(crypto, certificate, trusted).map_err(|_| DocumentError::UnknownIssuer)?;
-    let kid = issuer_kid(crypto, &certificate.key);
+    let kid = issuer_kid(crypto, trusted);
     let verified = verify_with_key(crypto, document, signature, kid, &certificate.key, expected)?;
     let signed = verified.validity().signed;
     if signed < certificate.not_before || signed > certificate.not_after {

@@ -12,7 +12,7 @@ use keybutton_protocol::{
         Crypto as _, Signer as _,
         ring::{Ring, RingSigner},
     },
-    document::{Document, ElementName, Expected, Validity, issuer_kid, list::List, verify},
+    document::{Document, ElementName, Expected, Validity, issuer_kid, list::List, verify, verify_with_certificate},
     ids::{GroupId, GroupResolvingKey, Kid, LockNumber, PublicKey, ReaderId, SubId, UnixTime},
     profile::{CertificateCarrier, Profile},
     token::TimeToken,
@@ -324,7 +324,10 @@ impl KeyFile {
         let Some(bytes) = self.document_bytes(name, shown)? else { return Ok(None) };
         let (kid, key) = self.issuer()?;
         let document = Document::parse(&bytes).map_err(|_| self.bad(name, "does not decode"))?;
-        let verified = verify(&Ring::new(), &document, |named| (*named == kid).then_some(key), expected);
+        let verified = match document.issuer_auth().x5chain() {
+            Some(_) => verify_with_certificate(&Ring::new(), &document, &key, expected),
+            None => verify(&Ring::new(), &document, |named| (*named == kid).then_some(key), expected),
+        };
         let validity = verified.map_err(|error| self.bad(name, format_args!("does not verify: {error}")))?.validity();
         Ok(Some((bytes, validity)))
     }
