@@ -18,7 +18,7 @@ import kotlin.math.pow
 class KeyButtonLookTest {
     private val opened = KeyButtonState.Ended(ended(Outcome.Opened(REPORT)))
     private val refused =
-        KeyButtonState.Ended(ended(Outcome.Refused(Refusal(ErrorCode.NO_ACCESS, 0u, null, null, null))))
+        KeyButtonState.Ended(ended(Outcome.Refused(Refusal(ErrorCode.NO_ACCESS_GROUP, 0u, null, null, null))))
     private val unconfirmed = KeyButtonState.Ended(ended(Outcome.Unconfirmed(Cause.LINK_LOST)))
     private val phases = listOf(
         Phase.CheckingAccess,
@@ -63,7 +63,7 @@ class KeyButtonLookTest {
     @Test
     fun `a screen reader is told the outcome and what to do about it`() {
         assertEquals("Open.", look(opened).description)
-        assertEquals("message of NO_ACCESS remedy of NO_ACCESS", look(refused).description)
+        assertEquals("message of NO_ACCESS_GROUP remedy of NO_ACCESS_GROUP", look(refused).description)
         assertTrue(look(unconfirmed).description.contains("Press to ask the lock again."))
         assertTrue(look(KeyButtonState.Pressing(Phase.Searching)).description.contains("Press to cancel."))
         assertTrue(look(KeyButtonState.Ready).description.isNotBlank())

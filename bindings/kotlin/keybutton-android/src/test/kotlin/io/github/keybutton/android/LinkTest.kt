@@ -271,7 +271,7 @@ class LinkTest {
         assertEquals(after + cause + then, heard.events)
         assertTrue(phone.gatts.all { it.isClosed })
         if (clients != null) assertEquals(clients, phone.gatts.size)
-        assertThrows(RadioException.LinkLost::class.java) { radio.write("lock", byteArrayOf(1)) }
+        assertThrows(RadioException::class.java) { radio.write("lock", byteArrayOf(1)) }
     }
 
     private companion object {

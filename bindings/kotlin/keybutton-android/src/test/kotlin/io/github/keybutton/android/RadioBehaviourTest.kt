@@ -143,10 +143,11 @@ class RadioBehaviourTest(@Suppress("unused") private val name: String, private v
 
     private fun advertisement(step: JsonObject) {
         val data = step["service_data"]?.let { step.bytes("service_data") }
+        val heard = reports.advertisements
         while (true) {
-            val next = reports.advertisements.removeFirstOrNull() ?: error("no advertisement")
-            val isPartial = next.serviceData.isEmpty() && data?.isEmpty() != true
-            if (next.peripheral != step.text("peripheral") || isPartial) continue
+            val next = heard.firstOrNull { it.peripheral == step.text("peripheral") } ?: error("no advertisement")
+            heard.remove(next)
+            if (next.serviceData.isEmpty() && data?.isEmpty() != true) continue
             if (data != null) assertEquals(hex(data), hex(next.serviceData))
             step["tx_power"]?.let { assertEquals(it.jsonPrimitive.int, next.txPower?.toInt()) }
             return

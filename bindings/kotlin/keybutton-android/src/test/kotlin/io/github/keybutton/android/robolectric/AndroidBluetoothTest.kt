@@ -48,7 +48,7 @@ import org.robolectric.util.ReflectionHelpers.ClassParameter
 @Config(sdk = [35], manifest = Config.NONE)
 class AndroidBluetoothTest {
     private val context: Application = RuntimeEnvironment.getApplication()
-    private val adapter: BluetoothAdapter = context.getSystemService(BluetoothManager::class.java).adapter
+    private val adapter: BluetoothAdapter = context.getSystemService(BluetoothManager::class.java)!!.adapter
     private val device: BluetoothDevice = adapter.getRemoteDevice(ADDRESS)
     private val heard = Recorder()
     private val radio by lazy {
