@@ -71,7 +71,7 @@ class HttpUrlConnectionHttp(private val prepare: (HttpURLConnection) -> Unit = {
     private fun exchange(url: URL, request: HttpRequest, deadline: Deadline, wanted: () -> Boolean): Exchanged {
         val connection = open(url)
         // Read timeouts count from byte to byte; this one ends a head that comes in drips. The body looks for itself.
-        val end = timers.schedule({ connection.disconnect() }, deadline.left().toLong(), TimeUnit.MILLISECONDS)
+        val end = timers.schedule({ connection.disconnect() }, deadline.left() + 1L, TimeUnit.MILLISECONDS)
         var whole = false
         try {
             connection.apply {

@@ -102,7 +102,7 @@ class FollowingTest {
         events.onOutcome(CANCELLED)
         assertSame(failure, following.await().exceptionOrNull())
         assertEquals(listOf<Phase>(Phase.CheckingAccess), calls, "it is not called again")
-        assertEquals(emptyList<String>(), core.told, "the press went on")
+        assertEquals(listOf("close"), core.told, "the press went on")
     }
 
     @Test

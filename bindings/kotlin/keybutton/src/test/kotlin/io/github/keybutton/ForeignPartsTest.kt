@@ -20,6 +20,7 @@ class ForeignPartsTest {
     private val vault = KotlinVault()
     private val deviceKey = KotlinDeviceKey(executor)
     private val log = KotlinLog()
+    private val ann = stage.newMember()
     private val front = PressOptions(door = stage.door("Front door"))
 
     private fun phone(name: String, parts: (Platform) -> Platform = { it }) = Phone(stage, name) {
@@ -37,7 +38,7 @@ class ForeignPartsTest {
     @Test
     fun `a phone made of nothing but Kotlin opens the door`(): Unit = runBlocking {
         phone("All Kotlin").use { phone ->
-            assertEquals(ButtonState.Visible, phone.signIn("Ann"))
+            assertEquals(ButtonState.Visible, phone.signIn(ann))
             repeat(2) {
                 val ended = phone.keys.press(front)
                 assertTrue(ended.outcome is Outcome.Opened, "$ended")
@@ -45,7 +46,7 @@ class ForeignPartsTest {
             assertTrue(deviceKey.signatures.get() >= 2, "enrolment and the first press were signed")
             assertTrue(vault.entries.isNotEmpty())
             assertTrue(log.lines.any { it.level == LogLevel.INFO && it.part == "press" })
-            val secrets = listOf(stage.session("Ann").substringAfterLast('.'))
+            val secrets = listOf(stage.session(ann).substringAfterLast('.'))
             assertTrue(log.lines.none { line -> secrets.any { it in line.text } }, "no token is logged")
             phone.keys.signOut()
             assertEquals(emptySet<String>(), vault.entries.keys.toSet(), "everything was wiped")
@@ -54,7 +55,7 @@ class ForeignPartsTest {
 
     @Test
     fun `another run finds what the vault has kept`(): Unit = runBlocking {
-        phone("First run").use { it.signIn("Ann") }
+        phone("First run").use { it.signIn(ann) }
         phone("Second run").use { second ->
             assertTrue(second.keys.button.value is KeyButtonState.Ready)
             assertTrue(second.keys.press(front).outcome is Outcome.Opened)
@@ -64,9 +65,10 @@ class ForeignPartsTest {
     @Test
     fun `a key that does not sign, or whose code throws, is a refusal with a remedy`(): Unit = runBlocking {
         phone("Locked phone").use { phone ->
-            phone.signIn("Ann")
+            phone.signIn(ann)
             deviceKey.failure = DeviceKeyException.UserNotAuthenticated()
             assertEquals(ErrorCode.USER_AUTH_REQUIRED, phone.keys.press(front).outcome.code)
+            stage.obey("wait-lock", "door" to "Front door", "links" to 0)
             deviceKey.failure = DeviceKeyException.Failed()
             assertEquals(ErrorCode.DEVICE_KEY_FAILED, phone.keys.press(front).outcome.code)
             deviceKey.failure = null
@@ -75,9 +77,8 @@ class ForeignPartsTest {
         val throwing = object : DeviceKey by deviceKey {
             override fun sign(data: AuthenticationData, answer: SignatureAnswer): Unit = error("as told")
         }
-        phone("Throwing key") { it.copy(deviceKey = throwing) }.use { phone ->
-            val refused = runCatching { phone.signIn("Ben") }.exceptionOrNull() as KeybuttonException
-            assertEquals(ErrorCode.DEVICE_KEY_FAILED, refused.code)
+        phone("Throwing key") { it.copy(deviceKey = throwing, vault = KotlinVault()) }.use { phone ->
+            assertEquals(ErrorCode.DEVICE_KEY_FAILED, assertThrows<KeybuttonException> { phone.signIn(ann) }.code)
         }
     }
 
@@ -88,7 +89,7 @@ class ForeignPartsTest {
                 override fun store(name: String, value: ByteArray): Unit = throw failure
             }
             phone("Failing vault") { it.copy(vault = failing) }.use { phone ->
-                val error = assertThrows<KeybuttonException> { phone.signIn("Ann") }
+                val error = assertThrows<KeybuttonException> { phone.signIn(ann) }
                 assertEquals(ErrorCode.VAULT_UNAVAILABLE, error.code)
             }
         }
@@ -108,14 +109,14 @@ class ForeignPartsTest {
             override fun line(line: LogLine): Unit = error("as told")
         }
         phone("Throwing log") { it.copy(log = loud) }.use { phone ->
-            phone.signIn("Ann")
+            phone.signIn(ann)
             assertTrue(phone.keys.press(front).outcome is Outcome.Opened)
         }
         val broken = object : Http {
             override fun send(request: HttpRequest, answer: HttpAnswer): Unit = error("as told")
         }
         phone("Throwing network") { it.copy(http = broken, vault = KotlinVault()) }.use { phone ->
-            val error = assertThrows<KeybuttonException> { phone.signIn("Ann") }
+            val error = assertThrows<KeybuttonException> { phone.signIn(ann) }
             assertEquals(Side.NETWORK, error.side, "$error")
         }
     }

@@ -239,7 +239,7 @@ class HttpUrlConnectionHttpTest {
             result.completeExceptionally(error)
         }
 
-        override fun close() = closed.countDown()
+        override fun destroy() = closed.countDown()
     }
 
     private companion object {

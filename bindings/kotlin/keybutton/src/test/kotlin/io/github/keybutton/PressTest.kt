@@ -23,6 +23,7 @@ import org.junit.jupiter.api.assertThrows
 class PressTest {
     private val phone = Phone(stage, "Ann's phone")
     private val keys = phone.keys
+    private val ann = stage.newMember()
 
     @AfterEach
     fun tidy() {
@@ -34,8 +35,9 @@ class PressTest {
     @Test
     fun `the first press opens and the Key Button shows how`(): Unit = runBlocking {
         assertEquals(KeyButtonState.Hidden(HiddenReason.NOT_SIGNED_IN), keys.button.value)
-        assertEquals(ButtonState.Visible, phone.signIn("Ann"))
+        assertEquals(ButtonState.Visible, phone.signIn(ann))
         assertEquals(KeyButtonState.Ready, keys.button.first { it !is KeyButtonState.Hidden })
+        stage.awaitBolt(FRONT, 0)
         val moves = stage.boltMoves(FRONT)
         val phases = mutableListOf<Phase>()
         val ended = keys.press(PressOptions(door = stage.door(FRONT))) { phases += it }
@@ -46,6 +48,7 @@ class PressTest {
         assertEquals(listOf(null, null, opened.report), ended.outcome.run { listOf(code, remedy, report) })
         assertTrue(phases.any { it is Phase.Opening }, "$phases")
         assertEquals(KeyButtonState.Ended(ended), keys.button.value)
+        stage.awaitBolt(FRONT, moves + 1)
         assertEquals(moves + 1, stage.boltMoves(FRONT))
         keys.dismiss()
         assertEquals(KeyButtonState.Ready, keys.button.value)
@@ -55,7 +58,7 @@ class PressTest {
 
     @Test
     fun `two doors too close to call are the member's to choose between`(): Unit = runBlocking {
-        phone.signIn("Ann")
+        phone.signIn(ann)
         stage.obey("move", "who" to phone.name, "x" to BETWEEN, "y" to 1)
         val offered = CompletableDeferred<List<Candidate>>()
         val ended = keys.press(choose = { doors ->
@@ -74,7 +77,7 @@ class PressTest {
 
     @Test
     fun `a door that does not open says why and what to do`(): Unit = runBlocking {
-        phone.signIn("Ann")
+        phone.signIn(ann)
         val ended = keys.press(PressOptions(door = stage.door(SERVER_ROOM)))
         val refused = ended.outcome as Outcome.Refused
         assertEquals(ErrorCode.NO_PERMISSION, refused.code)
@@ -89,7 +92,7 @@ class PressTest {
         assertEquals(ErrorCode.NOT_SIGNED_IN.message(), early.message)
         assertEquals(listOf<Any>(Side.APP, Retry.NO, "Sign in to the app."), listOf(early.side, early.retry, early.remedy))
         assertEquals(ErrorCode.SESSION_REJECTED, assertThrows<KeybuttonException> { keys.signIn("nonsense") }.code)
-        phone.signIn("Ann")
+        phone.signIn(ann)
         val unknown = assertThrows<KeybuttonException> { keys.retry("00112233445566778899aabbccddeeff") }
         assertEquals(ErrorCode.INVALID_REQUEST, unknown.code)
         assertEquals(ErrorCode.INVALID_REQUEST, assertThrows<KeybuttonException> { keys.retry("no id") }.code)
@@ -98,7 +101,7 @@ class PressTest {
 
     @Test
     fun `a second press is refused while the first one runs`(): Unit = runBlocking {
-        phone.signIn("Ann")
+        phone.signIn(ann)
         stage.obey("hold", "path" to "/v1/")
         val first = keys.startPress(PressOptions(door = stage.door(FRONT)))
         assertEquals(ErrorCode.PRESS_IN_PROGRESS, assertThrows<KeybuttonException> { keys.press() }.code)
@@ -108,7 +111,7 @@ class PressTest {
 
     @Test
     fun `a cancelled caller hears how the press ended, and so does the Key Button`(): Unit = runBlocking {
-        phone.signIn("Ann")
+        phone.signIn(ann)
         stage.obey("move", "who" to phone.name, "x" to FAR, "y" to FAR)
         val seen = CompletableDeferred<PressOutcome>()
         val searching = CompletableDeferred<Unit>()
@@ -128,7 +131,7 @@ class PressTest {
 
     @Test
     fun `signing out ends a running press and hides the Key Button`(): Unit = runBlocking {
-        phone.signIn("Ann")
+        phone.signIn(ann)
         stage.obey("move", "who" to phone.name, "x" to FAR, "y" to FAR)
         val running = keys.startPress()
         running.phases.first { it is Phase.Searching }
@@ -140,7 +143,7 @@ class PressTest {
 
     @Test
     fun `closing ends a running press, whose outcome still comes`(): Unit = runBlocking {
-        phone.signIn("Ann")
+        phone.signIn(ann)
         stage.obey("move", "who" to phone.name, "x" to FAR, "y" to FAR)
         val running = keys.startPress()
         running.phases.first { it is Phase.Searching }
@@ -153,12 +156,12 @@ class PressTest {
 
     @Test
     fun `a listener that throws holds up nobody but itself`(): Unit = runBlocking {
-        phone.signIn("Ann")
+        phone.signIn(ann)
         Phone(stage, "Ann's other phone").use { other ->
-            other.signIn("Ann")
+            other.signIn(ann)
             val heard = CompletableFuture<PressOutcome>()
             CoreKeys(Phone.config(stage, "raw"), Platform.desktop(airRadio(stage.air, "raw", 0f, 1f), newFolder())).use { core ->
-                core.signIn(stage.session("Ann"), ThrowingAnswer)
+                core.signIn(stage.session(ann), ThrowingAnswer)
                 ThrowingAnswer.called.get(WAIT_S, TimeUnit.SECONDS)
                 core.press(PressOptions(door = stage.door(FRONT)), ThrowingListener(heard)).close()
                 assertTrue(heard.get(WAIT_S, TimeUnit.SECONDS).outcome is Outcome.Opened)
@@ -174,7 +177,7 @@ class PressTest {
 
     @Test
     fun `nearby tells the doors in range for as long as it is collected`(): Unit = runBlocking {
-        phone.signIn("Ann")
+        phone.signIn(ann)
         val doors = keys.nearby().first { doors -> doors.size == stage.doors.size }
         assertEquals(FRONT, doors.first().name)
         val blocked = CompletableDeferred<ErrorCode>()
@@ -189,9 +192,9 @@ class PressTest {
 
     @Test
     fun `devices are listed and revoked, the doctor finds what is wrong`(): Unit = runBlocking {
-        phone.signIn("Ben")
+        phone.signIn(ann)
         Phone(stage, "Lost phone").use { lost ->
-            lost.signIn("Ben")
+            lost.signIn(ann)
             val device = keys.devices().first { it.name == "Lost phone" }
             keys.revokeDevice(device.id)
             assertTrue(keys.devices().none { it.id == device.id })
@@ -206,7 +209,7 @@ class PressTest {
 
     @Test
     fun `phases are a flow that several may collect`(): Unit = runBlocking {
-        phone.signIn("Ann")
+        phone.signIn(ann)
         val running = keys.startPress(PressOptions(door = stage.door(FRONT)))
         val early = async { running.phases.toList() }
         running.await()

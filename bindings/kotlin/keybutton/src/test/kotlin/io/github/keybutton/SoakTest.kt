@@ -57,7 +57,7 @@ class SoakTest {
             Phone(stage, "Trembling hands").use { phone ->
                 phone.signIn("Ann")
                 val options = PressOptions(door = stage.door("Front door"))
-                val moves = stage.boltMoves("Front door")
+                val verdicts = stage.verdicts("Front door")
                 val results = withContext(Dispatchers.IO) {
                     List(THREADS) { async { List(TIMES) { runCatching { phone.keys.press(options) } } } }.awaitAll().flatten()
                 }
@@ -67,7 +67,7 @@ class SoakTest {
                 assertEquals(setOf(ErrorCode.PRESS_IN_PROGRESS), refused.map { it.code }.toSet())
                 assertEquals(ended.size, ended.map { it.press }.toSet().size)
                 assertTrue(ended.isNotEmpty() && ended.all { it.outcome is Outcome.Opened }, "$ended")
-                assertEquals(moves + ended.size, stage.boltMoves("Front door"))
+                assertEquals(verdicts + ended.size, stage.verdicts("Front door"))
                 assertTrue(phone.keys.button.value is KeyButtonState.Ended)
             }
         }

@@ -21,6 +21,7 @@ class FirstDoorTest {
             val context = Context(airRadio(stage.air, "phone", 0f, 1f), folder)
             firstDoor(stage.app, stage.serviceUrl, stage.session("Ann"), context) { shown += it }
             assertEquals(listOf("Open"), shown)
+            stage.awaitBolt("Front door", 1)
             assertEquals(1, stage.boltMoves("Front door"))
         }
     }

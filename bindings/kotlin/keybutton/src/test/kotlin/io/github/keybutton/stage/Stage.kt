@@ -1,6 +1,7 @@
 package io.github.keybutton.stage
 
 import java.util.concurrent.TimeUnit
+import java.util.concurrent.atomic.AtomicInteger
 import kotlinx.serialization.json.Json
 import kotlinx.serialization.json.JsonElement
 import kotlinx.serialization.json.JsonNull
@@ -18,6 +19,7 @@ class Stage : AutoCloseable {
         ProcessBuilder(PROGRAM, "stage").redirectError(ProcessBuilder.Redirect.INHERIT).start()
     private val orders = process.outputWriter()
     private val answers = process.inputReader()
+    private val members = AtomicInteger()
     private val introduction = readAnswer("stage")
 
     val serviceUrl: String = introduction.text("service_url")
@@ -38,6 +40,14 @@ class Stage : AutoCloseable {
 
     fun session(member: String): String = obey("session", "member" to member).text("token")
 
+    /** Adds a member who may open what everybody may; a member has but so many devices. */
+    fun newMember(): String {
+        val name = "Member ${members.incrementAndGet()}"
+        obey("add-member", "member" to name)
+        obey("restore", "member" to name, "group" to "Members")
+        return name
+    }
+
     fun door(name: String): String = doors.getValue(name)
 
     /** What one sees of a door's lock. */
@@ -45,6 +55,13 @@ class Stage : AutoCloseable {
 
     /** How often the bolt of a door was withdrawn. */
     fun boltMoves(door: String): Int = lock(door).getValue("bolt_moves").jsonPrimitive.int
+
+    /** How often the lock of a door decided. */
+    fun verdicts(door: String): Int = lock(door).getValue("verdicts").jsonPrimitive.int
+
+    /** Waits until the bolt of a door was withdrawn so often and is back in its place. */
+    fun awaitBolt(door: String, moves: Int): JsonObject =
+        obey("wait-lock", "door" to door, "bolt_moves" to moves, "at_rest" to true)
 
     @Synchronized
     private fun exchange(command: JsonObject): JsonObject {
