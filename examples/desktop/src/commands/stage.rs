@@ -20,6 +20,9 @@ const VERSION: u32 = 1;
 
 /// Options of `keybutton stage`.
 #[derive(Clone, Debug, Args)]
+#[command(after_help = "The first line out says where service and air are, and which doors and members there are.\n\
+    Then each line in is a command, such as {\"do\":\"session\",\"member\":\"Ann\"}, answered by one line with \"ok\".\n\
+    {\"do\":\"help\"} lists the commands. It ends when standard input does; without --state nothing stays.")]
 pub struct StageArgs {
     /// Where the simulated randomness of the air starts.
     #[arg(long, default_value_t = 0)]
