@@ -3,19 +3,20 @@
 //! Names are those of published test transactions: an object `keys` (or its fields at the top), and beside it
 //! `access_document`, `revocation_document`, `time_token`, `certificate_profile0000`. What is not known is skipped.
 
+mod values;
+
 use std::{fmt, fs, path::Path};
 
 use keybutton_lock::config::{CERTIFICATE_MAX, DocumentRules, Issuer, LockConfig, Policy};
 use keybutton_protocol::{
     buf::Buf,
     crypto::{
-        Crypto as _, Signer as _,
+        Signer as _,
         ring::{Ring, RingSigner},
     },
-    document::{Document, ElementName, Expected, Validity, issuer_kid, list::List, verify, verify_with_certificate},
+    document::{Document, ElementName, Expected, Validity, issuer_kid, list::List},
     ids::{GroupId, GroupResolvingKey, Kid, LockNumber, PublicKey, ReaderId, SubId, UnixTime},
     profile::{CertificateCarrier, Profile},
-    token::TimeToken,
 };
 use serde::Deserialize;
 use zeroize::Zeroizing;
@@ -313,93 +314,6 @@ impl KeyFile {
         }
         Ok(elements)
     }
-
-    /// A document that is verified as far as a phone can.
-    fn document(
-        &self,
-        name: &str,
-        shown: &Option<Shown>,
-        expected: Expected<'_>,
-    ) -> Result<Option<(Vec<u8>, Validity)>, Failure> {
-        let Some(bytes) = self.document_bytes(name, shown)? else { return Ok(None) };
-        let (kid, key) = self.issuer()?;
-        let document = Document::parse(&bytes).map_err(|_| self.bad(name, "does not decode"))?;
-        let verified = match document.issuer_auth().x5chain() {
-            Some(_) => verify_with_certificate(&Ring::new(), &document, &key, expected),
-            None => verify(&Ring::new(), &document, |named| (*named == kid).then_some(key), expected),
-        };
-        let validity = verified.map_err(|error| self.bad(name, format_args!("does not verify: {error}")))?.validity();
-        Ok(Some((bytes, validity)))
-    }
-
-    fn document_bytes(&self, name: &str, shown: &Option<Shown>) -> Result<Option<Vec<u8>>, Failure> {
-        let Some(shown) = shown else { return Ok(None) };
-        match (&shown.document, &shown.device_response) {
-            (Some(text), _) => self.bytes(&format!("{name}.document"), text).map(Some),
-            (None, Some(text)) => {
-                let name = format!("{name}.device_response");
-                let response = self.bytes(&name, text)?;
-                first_document(&response).map(Some).ok_or_else(|| self.bad(&name, "holds no document"))
-            }
-            (None, None) => Err(self.bad(name, "has neither `document` nor `device_response`")),
-        }
-    }
-
-    fn time_token(&self) -> Result<Option<(Vec<u8>, UnixTime)>, Failure> {
-        let Some(text) = self.rest.time_token.as_ref().and_then(|token| token.cose_sign1.as_ref()) else {
-            return Ok(None);
-        };
-        let bytes = self.bytes("time_token.cose_sign1", text)?;
-        let (kid, key) = self.issuer()?;
-        let opened = TimeToken::open(&Ring::new(), &bytes, |named| (*named == kid).then_some(key));
-        let (_, token) = opened.map_err(|_| self.bad("time_token.cose_sign1", "does not verify"))?;
-        Ok(Some((bytes, token.expires)))
-    }
-
-    fn signer(
-        &self,
-        name: &str,
-        secret: &[u8; 32],
-        public_name: &str,
-        public: &Option<Text>,
-    ) -> Result<RingSigner, Failure> {
-        let signer = RingSigner::from_bytes(secret).map_err(|_| self.bad(name, "is no P-256 private key"))?;
-        match self.point(public_name, public)? {
-            Some(public) if public != signer.public_key() => {
-                Err(self.bad(public_name, format_args!("is not the public half of `{name}`")))
-            }
-            Some(_) | None => Ok(signer),
-        }
-    }
-
-    fn needed_point(&self, name: &str, text: &Option<Text>) -> Result<PublicKey, Failure> {
-        self.point(name, text)?.ok_or_else(|| self.bad(name, "is missing"))
-    }
-
-    fn point(&self, name: &str, text: &Option<Text>) -> Result<Option<PublicKey>, Failure> {
-        let Some(key) = self.optional(name, text)?.map(PublicKey) else { return Ok(None) };
-        let checked = Ring::new().check_point(&key).map(|()| Some(key));
-        checked.map_err(|_| self.bad(name, "is no point of P-256"))
-    }
-
-    fn needed<const N: usize>(&self, name: &str, text: &Option<Text>) -> Result<[u8; N], Failure> {
-        self.optional(name, text)?.ok_or_else(|| self.bad(name, "is missing"))
-    }
-
-    fn optional<const N: usize>(&self, name: &str, text: &Option<Text>) -> Result<Option<[u8; N]>, Failure> {
-        let Some(text) = text else { return Ok(None) };
-        let bytes = Zeroizing::new(self.bytes(name, text)?);
-        let exact = <[u8; N]>::try_from(&bytes[..]);
-        exact.map(Some).map_err(|_| self.bad(name, format_args!("has {} bytes instead of {N}", bytes.len())))
-    }
-
-    fn bytes(&self, name: &str, Text(text): &Text) -> Result<Vec<u8>, Failure> {
-        unhex(text).ok_or_else(|| self.bad(name, "is not hex in pairs of digits"))
-    }
-
-    fn bad(&self, name: &str, why: impl fmt::Display) -> Failure {
-        unusable(&self.name, format_args!("`{name}` {why}"))
-    }
 }
 
 /// Shows the file's name alone.
@@ -425,25 +339,4 @@ const REMEDY: &str = "Give a JSON file with the names of docs/APDU-PIPE.md.";
 
 fn unusable(name: &str, why: impl fmt::Display) -> Failure {
     Failure::new("key-file-unusable", format_args!("{name}: {why}"), REMEDY)
-}
-
-/// The bytes of the first document in a DeviceResponse.
-fn first_document(response: &[u8]) -> Option<Vec<u8>> {
-    let mut decoder = minicbor::Decoder::new(response);
-    for _ in 0..decoder.map().ok()?? {
-        if decoder.str().ok()? == "2" {
-            decoder.array().ok()?.filter(|count| *count > 0)?;
-            let start = decoder.position();
-            decoder.skip().ok()?;
-            return response.get(start..decoder.position()).map(<[u8]>::to_vec);
-        }
-        decoder.skip().ok()?;
-    }
-    None
-}
-
-fn unhex(text: &str) -> Option<Vec<u8>> {
-    let (pairs, odd) = text.as_bytes().as_chunks::<2>();
-    let digit = |c: u8| char::from(c).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    odd.is_empty().then(|| pairs.iter().map(|[high, low]| Some(digit(*high)? << 4 | digit(*low)?)).collect())?
 }
