@@ -178,10 +178,11 @@ impl Stage {
 
     async fn lock_down(&self, door: &str, on: bool) -> Result<Answer, Failure> {
         let door = self.door(door)?;
-        let lockdown = if on { Lockdown::Door } else { Lockdown::Off };
-        door.lock()?.command(lock_host::Command::Lockdown(lockdown));
+        let lock = door.lock()?;
         let change = ChangeDoor { locked_down: Some(on), ..ChangeDoor::default() };
-        self.change(&format!("/v1/operator/doors/{}", door.id()), &change).await
+        let changed = self.change(&format!("/v1/operator/doors/{}", door.id()), &change).await?;
+        lock.command(lock_host::Command::Lockdown(if on { Lockdown::Door } else { Lockdown::Off }));
+        Ok(changed)
     }
 
     async fn change(&self, path: &str, change: &impl Serialize) -> Result<Answer, Failure> {
