@@ -1,3 +1,5 @@
+import KeybuttonCore
+
 /// What the Key Button shows.
 public enum KeyButtonState: Sendable, Equatable {
     /// The button is not there, for this one reason.
@@ -19,7 +21,7 @@ public enum KeyButtonState: Sendable, Equatable {
 }
 
 /// Keeps the button's state and tells everybody who watches.
-final class ButtonBoard: Sendable {
+final class ButtonBoard: ButtonListener {
     private struct Contents {
         var button: ButtonState
         var press: KeyButtonState?
@@ -55,6 +57,12 @@ final class ButtonBoard: Sendable {
 
     func onButton(state: ButtonState) {
         change { $0.button = state }
+    }
+
+    /// Asks for the state while nobody else changes it, so that an older one never follows a newer one. The core tells
+    /// of no change while it holds a lock.
+    func follow(_ core: CoreKeys) {
+        change { $0.button = core.keyButton() }
     }
 
     func entered(_ phase: Phase) {

@@ -6,6 +6,7 @@
 public final class MobileKeys: Sendable {
     private let core: CoreKeys
     private let board: ButtonBoard
+    private let watch: ButtonWatch
     private let latest = Locked<UnlockId?>(nil)
 
     /// Opens the vault and is ready. Talks to nobody yet.
@@ -14,9 +15,11 @@ public final class MobileKeys: Sendable {
     public init(_ config: Config, _ platform: Platform) throws {
         core = try CoreKeys(config: config, platform: platform)
         board = ButtonBoard(core.keyButton())
+        watch = try core.watchButton(listener: board)
     }
 
     deinit {
+        watch.stop()
         board.finish()
     }
 
@@ -131,9 +134,9 @@ public final class MobileKeys: Sendable {
         return press
     }
 
-    /// Shows what the core says of the button.
+    /// Shows the button as it is when a call returns; the core tells of it as well, a moment later.
     private func follow() {
-        board.onButton(state: core.keyButton())
+        board.follow(core)
     }
 
     // MARK: Devices and help
