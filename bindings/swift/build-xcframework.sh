@@ -4,6 +4,8 @@
 #
 # Usage: build-xcframework.sh [--release URL]
 #
+# KEYBUTTON_FEATURES=air adds the simulated air, for testing an app in the simulator without a lock; not for the store.
+#
 # Without arguments the package in this folder uses the xcframework from here. With --release it is zipped too, and the
 # release's Package.swift names the zip by URL and checksum. Swift Package Manager reads Package.swift at the tag, so
 # the order is: build, commit the Package.swift with the checksum printed here, tag that commit, upload this very zip
@@ -15,6 +17,7 @@ root=$(cd "$here/../.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 out=$target/swift/xcframework
 library=libkeybutton_ffi.a
+features=(--no-default-features --features "${KEYBUTTON_FEATURES:-}")
 module=KeybuttonFFI
 
 for tool in cargo lipo xcodebuild xcrun swift zip; do
@@ -26,16 +29,16 @@ export IPHONEOS_DEPLOYMENT_TARGET=17.0 MACOSX_DEPLOYMENT_TARGET=14.0
 
 # What ships: URLSession carries the requests, and there is no simulated air.
 build() { # triple
-  (cd "$root" && cargo build --locked --profile mobile --package keybutton-ffi --no-default-features --target "$1")
+  (cd "$root" && cargo build --locked --profile mobile --package keybutton-ffi "${features[@]}" --target "$1")
   printf '%s\n' "$target/$1/mobile/$library"
 }
 
 # Bindings come from a build that is not stripped; stripped ones have no metadata.
-(cd "$root" && cargo build --locked --package keybutton-ffi --no-default-features)
+(cd "$root" && cargo build --locked --package keybutton-ffi "${features[@]}")
 rm -rf "$out"
 mkdir -p "$out/generated"
-(cd "$root" && cargo run --locked --package keybutton-bindgen --bin uniffi-bindgen -- generate \
-  --language swift --no-format --config uniffi.toml --out-dir "$out/generated" "$target/debug/$library")
+(cd "$root" && cargo run --locked --package keybutton-bindgen -- generate swift --config uniffi.toml \
+  --out "$out/generated" "$target/debug/$library")
 mkdir -p "$here/Sources/KeybuttonCore"
 cp "$out/generated/KeybuttonCore.swift" "$here/Sources/KeybuttonCore/"
 

@@ -89,6 +89,25 @@ extension OnStage {
             }
         }
 
+        @Test func theModelAsksWhichDoor() async throws {
+            let stage = try await Stage()
+            let keys = try Phone(stage, at: (2, 0)).start()
+            try await keys.signIn(stage.token("Ann"))
+            let model = await KeyButtonModel(keys)
+            let press = Task { await model.press() }
+            let back = try await within(.seconds(60), "a question") {
+                while true {
+                    if let choice = await model.choices?.first(where: { $0.name == "Back door" }) { return choice }
+                    try await Task.sleep(for: .milliseconds(2))
+                }
+            }
+            await model.choose(back.door)
+            let ended = try #require(await press.value)
+            guard case .opened = ended.outcome else { throw Failure("\(ended)") }
+            #expect(ended.door == back.door)
+            #expect(await model.choices == nil)
+        }
+
         @Test func aTaskThatWasCancelledPressesNothing() async throws {
             let stage = try await Stage()
             let keys = try Phone(stage).start()
