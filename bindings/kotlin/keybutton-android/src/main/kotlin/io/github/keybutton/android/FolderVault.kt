@@ -85,8 +85,14 @@ internal class FolderVault(private val folder: File, private val cipher: VaultCi
         }
     }
 
-    /** Makes the renaming itself survive a power cut. */
-    private fun forceFolder() = FileChannel.open(folder.toPath(), READ).use { it.force(true) }
+    /** Makes the renaming itself survive a power cut, where the file system can promise that. */
+    private fun forceFolder() {
+        try {
+            FileChannel.open(folder.toPath(), READ).use { it.force(true) }
+        } catch (_: IOException) {
+            // Renamed it is all the same.
+        }
+    }
 
     private fun entries() = folder.listFiles { file -> file.name.endsWith(ENTRY) }.orEmpty()
 

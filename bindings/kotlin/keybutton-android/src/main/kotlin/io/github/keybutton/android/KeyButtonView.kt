@@ -23,11 +23,11 @@ import io.github.keybutton.Phase
 import io.github.keybutton.PressOptions
 import io.github.keybutton.RunningPress
 import io.github.keybutton.isUnconfirmed
+import java.util.concurrent.Executor
 import kotlinx.coroutines.CoroutineScope
 import kotlinx.coroutines.Job
 import kotlinx.coroutines.SupervisorJob
 import kotlinx.coroutines.asCoroutineDispatcher
-import kotlinx.coroutines.cancel
 import kotlinx.coroutines.launch
 
 /**
@@ -66,12 +66,14 @@ open class KeyButtonView @JvmOverloads constructor(context: Context, attributes:
         }
 
     private var look = KeyButtonLook.of(KeyButtonState.Ready, texts)
+
+    /** The last press that was started here; once it has ended it takes no orders. */
     private var running: RunningPress? = null
     private var dialog: AlertDialog? = null
     private var following: Job? = null
     private val scope = CoroutineScope(
         SupervisorJob() + Handler(Looper.getMainLooper()).let { main ->
-            java.util.concurrent.Executor { main.post(it) }.asCoroutineDispatcher()
+            Executor { main.post(it) }.asCoroutineDispatcher()
         },
     )
     private val drawing = KeyButtonDrawing()
@@ -150,7 +152,6 @@ open class KeyButtonView @JvmOverloads constructor(context: Context, attributes:
         if (phase is Phase.Choose && press != null) {
             choose(phase.v1) { door -> if (door == null) press.cancel() else press.choose(door) }
         }
-        if (phase == null) running = null
     }
 
     private fun askAgain(keys: MobileKeys, press: String) {
