@@ -16,7 +16,7 @@ fun MobileKeys.tap(respond: (ByteArray) -> Unit): TapLink {
 }
 
 /** Shows the presses that readers begin, one after the other. */
-private class ReaderPresses(private val tracker: ButtonTracker) : PressListener {
+internal class ReaderPresses(private val tracker: ButtonTracker) : PressListener {
     private var press: PressEvents? = null
 
     @Synchronized
