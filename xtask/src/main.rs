@@ -3,6 +3,7 @@
 mod architecture;
 mod bare_metal;
 mod bindings;
+mod ble_vm;
 mod command;
 mod debian;
 mod dependencies;
@@ -43,6 +44,8 @@ enum Task {
     Dependencies,
     /// Builds protocol and lock for a microcontroller with only `core` to link against.
     BareMetal,
+    /// Runs phones and locks over a real BlueZ in a small virtual machine.
+    BleVm(ble_vm::Options),
     /// Builds, packs and tests the Kotlin packages.
     Kotlin(kotlin::Options),
     /// Builds and tests the Swift package.
@@ -79,6 +82,7 @@ fn main() -> ExitCode {
         Task::Architecture => architecture::run(),
         Task::Dependencies => dependencies::run(),
         Task::BareMetal => bare_metal::run(),
+        Task::BleVm(options) => ble_vm::run(&options),
         Task::Kotlin(options) => kotlin::run(&options),
         Task::Swift(options) => swift::run(&options),
         Task::SwiftToolchain => Ok(swift_toolchain::Toolchain::find()

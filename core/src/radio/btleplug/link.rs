@@ -35,8 +35,9 @@ const SETTLE: Duration = Duration::from_secs(1);
 /// How often a link in use is asked whether it is still there: not every system says so when it dies.
 const ALIVE: Duration = Duration::from_secs(5);
 
-/// The ATT MTUs there are (docs/PROTOCOL.md section 14).
-const MTU: std::ops::RangeInclusive<u16> = 23..=517;
+/// The ATT MTUs that are made use of. Above 517 there is nothing to gain (docs/PROTOCOL.md section 14); and locks on
+/// BlueZ, seen with 5.66, drop values of more than 510 bytes without a word, so that 513 is the most that always works.
+const MTU: std::ops::RangeInclusive<u16> = 23..=513;
 
 /// Word to a link.
 #[derive(Clone, PartialEq, Eq, Debug)]

@@ -107,10 +107,14 @@ impl Advertiser {
         let output = timeout(PATIENCE, child.wait_with_output()).await;
         drop(input);
         match output {
-            Ok(Ok(output)) if output.status.success() => Ok(()),
             Ok(Ok(output)) => {
-                let said = [output.stdout, output.stderr].concat();
-                Err(format!("{TOOL} {}: {}", arguments.join(" "), String::from_utf8_lossy(&said).trim()))
+                let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned();
+                // Its exit status is 0 whatever the kernel answered.
+                if output.status.success() && !said.contains("failed with status") && !said.contains("Unable to") {
+                    Ok(())
+                } else {
+                    Err(format!("{TOOL} {}: {said}", arguments.join(" ")))
+                }
             }
             Ok(Err(error)) => Err(format!("{TOOL}: {error}")),
             Err(_) => Err(format!("{TOOL} {} does not end", arguments.join(" "))),

@@ -306,6 +306,8 @@ fn application(inputs: &mpsc::UnboundedSender<Input>) -> Application {
 type Answer<T> = Pin<Box<Ready<T>>>;
 
 fn wrote(inputs: &mpsc::UnboundedSender<Input>, value: Vec<u8>, request: &CharacteristicWriteRequest) -> ReqResult<()> {
+    // Never the value itself: what phones send is theirs.
+    tracing::trace!(header = value.first(), len = value.len(), ?request, "a phone wrote");
     // Values are at most one ATT value long: there are no long writes.
     if request.offset != 0 || request.prepare_authorize {
         return Err(ReqError::InvalidOffset);

@@ -1,0 +1,220 @@
+//! An organization, two doors with their locks and two members with their phones, each on an adapter of its own.
+
+use std::{path::PathBuf, process::Command, time::Duration};
+
+use keybutton::{Outcome, PressOptions, PressOutcome};
+use keybutton_desktop::{
+    bluetooth::open_radio,
+    lock_host::{LockFolder, LockOptions, VirtualLock},
+    organization::{DoorWish, Organization},
+    phone::{News, Phone, Pressing},
+    service_host::ServiceHost,
+    state::StateDir,
+};
+use keybutton_protocol::api::{AccessGroupId, ButtonState, DoorId, MemberId};
+use tempfile::TempDir;
+
+/// Long enough for anything that happens at all under emulation on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// How long a press may take here: BlueZ alone takes two seconds to drop each link before.
+pub const DEADLINE: Duration = Duration::from_secs(60);
+
+pub struct World {
+    pub organization: Organization,
+    pub front: Door,
+    pub back: Door,
+    pub ann: Member,
+    pub bob: Member,
+    pub group: AccessGroupId,
+    service: Option<ServiceHost>,
+    _dir: TempDir,
+}
+
+pub struct Door {
+    pub id: DoorId,
+    pub name: &'static str,
+    pub adapter: &'static str,
+    options: LockOptions,
+    lock: Option<VirtualLock>,
+}
+
+pub struct Member {
+    pub id: MemberId,
+    pub adapter: &'static str,
+    pub phone: Phone,
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let dir = TempDir::new().unwrap();
+        let state = StateDir::open(Some(dir.path().to_owned())).unwrap();
+        let service = ServiceHost::start(&state.service().unwrap(), ([127, 0, 0, 1], 0).into()).await.unwrap();
+        let organization = Organization::found(&service, "Harbour").await.unwrap();
+        organization.set_module(true).await.unwrap();
+        let front = Door::put(&organization, state.lock("Front").unwrap(), "Front", "hci0").await;
+        let back = Door::put(&organization, state.lock("Back").unwrap(), "Back", "hci1").await;
+        let doors = [front.id.clone(), back.id.clone()];
+        let group = organization.add_group("Members", &doors).await.unwrap();
+        let ann = Member::join(&organization, &group, state.phone("Ann").unwrap(), "Ann", "hci2").await;
+        let bob = Member::join(&organization, &group, state.phone("Bob").unwrap(), "Bob", "hci3").await;
+        Self { organization, front, back, ann, bob, group, service: Some(service), _dir: dir }
+    }
+
+    pub async fn close(mut self) {
+        self.front.power_cut();
+        self.back.power_cut();
+        if let Some(service) = self.service.take() {
+            service.stop().await.unwrap();
+        }
+    }
+}
+
+impl Door {
+    async fn put(organization: &Organization, folder: PathBuf, name: &'static str, adapter: &'static str) -> Self {
+        let id = organization.add_door(DoorWish { open_time_ds: 5, ..DoorWish::named(name) }).await.unwrap();
+        let code = organization.claim_code(&id).await.unwrap();
+        LockFolder::new(folder.clone()).claim(organization.client(), &code).await.unwrap();
+        let mut options = LockOptions::bluetooth(folder, Some(adapter.to_owned()), name);
+        options.bolt_travel = Duration::from_millis(10);
+        let lock = Some(start(&options, name).await);
+        Self { id, name, adapter, options, lock }
+    }
+
+    pub fn lock(&self) -> &VirtualLock {
+        self.lock.as_ref().unwrap()
+    }
+
+    pub fn press_options(&self) -> PressOptions {
+        PressOptions { deadline: DEADLINE, ..PressOptions::door(self.id.clone()) }
+    }
+
+    /// How often the bolt was withdrawn, once it is back in its place.
+    pub async fn openings(&self) -> u32 {
+        patiently(self.lock().wait_for(|view| !view.moving && !view.withdrawn)).await.unwrap().openings
+    }
+
+    /// Stops the lock.
+    pub fn power_cut(&mut self) {
+        self.lock = None;
+    }
+
+    /// Starts the lock again on the same store.
+    pub async fn power_up(&mut self) {
+        self.lock = Some(start(&self.options, self.name).await);
+    }
+}
+
+/// Starts a lock, and logs what happens at it.
+async fn start(options: &LockOptions, name: &'static str) -> VirtualLock {
+    let lock = VirtualLock::start(options.clone()).await.unwrap();
+    let mut events = lock.events();
+    tokio::spawn(async move {
+        while let Ok(event) = events.recv().await {
+            tracing::debug!("{name}: {event:?}");
+        }
+    });
+    lock
+}
+
+impl Member {
+    async fn join(
+        organization: &Organization,
+        group: &AccessGroupId,
+        vault: PathBuf,
+        name: &str,
+        adapter: &'static str,
+    ) -> Self {
+        let id = organization.add_member(name).await.unwrap();
+        organization.grant(&id, group).await.unwrap();
+        let radio = open_radio(Some(adapter)).await.unwrap();
+        let service = organization.client().base().to_owned();
+        let phone = Phone::with_radio(radio, &vault, name.to_owned(), service, organization.app().clone()).unwrap();
+        assert_eq!(phone.sign_in(organization.token(name).unwrap()).await.unwrap(), ButtonState::Visible);
+        Self { id, adapter, phone }
+    }
+
+    /// Presses for a door and waits until phone, lock and service have exchanged everything.
+    pub async fn press(&self, door: &Door) -> PressOutcome {
+        self.press_with(door.press_options()).await
+    }
+
+    pub async fn press_with(&self, options: PressOptions) -> PressOutcome {
+        let mut pressing = self.phone.press(options).unwrap();
+        let settled = pressing.press().settled().clone();
+        let outcome = patiently(pressing.outcome()).await.unwrap();
+        patiently(settled.done()).await;
+        // The virtual controllers mix up two links to one of them, and BlueZ takes two seconds to drop one.
+        patiently(async {
+            while is_linked(self.adapter) {
+                tokio::task::yield_now().await
+            }
+        })
+        .await;
+        outcome
+    }
+}
+
+/// Tells whether an adapter has a link.
+fn is_linked(adapter: &str) -> bool {
+    let devices = managed_objects();
+    let own = format!("object path \"/org/bluez/{adapter}/dev_");
+    devices.split(&own).skip(1).any(|device| {
+        let device = device.split("object path \"/org/bluez/").next().unwrap_or_default();
+        device.split_once("string \"Connected\"").is_some_and(|(_, value)| {
+            value.trim_start().trim_start_matches("variant").trim_start().starts_with("boolean true")
+        })
+    })
+}
+
+/// All that BlueZ knows.
+pub fn managed_objects() -> String {
+    let asked = Command::new("dbus-send")
+        .args(["--system", "--print-reply", "--dest=org.bluez", "/"])
+        .arg("org.freedesktop.DBus.ObjectManager.GetManagedObjects")
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&asked.stdout).into_owned()
+}
+
+/// Switches an adapter on or off, as a person would.
+pub fn power(adapter: &str, on: bool) {
+    let path = format!("/org/bluez/{adapter}");
+    let value = format!("variant:boolean:{on}");
+    let status = Command::new("dbus-send")
+        .args(["--system", "--print-reply", "--dest=org.bluez", &path, "org.freedesktop.DBus.Properties.Set"])
+        .args(["string:org.bluez.Adapter1", "string:Powered", &value])
+        .output()
+        .unwrap();
+    assert!(status.status.success(), "{adapter}: {}", String::from_utf8_lossy(&status.stderr));
+}
+
+/// Waits for a phase; `None` when the press ended before.
+pub async fn reach(pressing: &mut Pressing, name: &str) -> Option<PressOutcome> {
+    patiently(async {
+        loop {
+            match pressing.next().await.unwrap() {
+                News::Phase(phase) if phase.name() == name => return None,
+                News::Phase(_) => {}
+                News::Outcome(outcome) => return Some(*outcome),
+            }
+        }
+    })
+    .await
+}
+
+pub async fn patiently<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("nothing happened for two minutes")
+}
+
+pub fn opened(outcome: &PressOutcome) {
+    assert!(matches!(outcome.outcome, Outcome::Opened(_)), "not opened: {outcome:?}");
+}
+
+/// The press ended without an opening, for this reason.
+pub fn refused(outcome: &PressOutcome, code: &str) {
+    match &outcome.outcome {
+        Outcome::Refused(refusal) if refusal.code.as_str() == code => {}
+        other => panic!("not refused with {code}: {other:?} {:?}", outcome.metrics),
+    }
+}
