@@ -39,6 +39,8 @@ pub struct Facts {
     pub button: ButtonState,
     /// The end of the validity of each key held.
     pub keys: Vec<UnixTime>,
+    /// Vendors' SDKs open every door the member may open: there is no key to be held.
+    pub keyless: bool,
 }
 
 /// What is checked, in this order.
@@ -186,7 +188,8 @@ fn check(name: CheckName, facts: &Facts) -> CheckResult {
 
 fn check_keys(facts: &Facts) -> CheckResult {
     let Some(last) = facts.keys.iter().max() else {
-        return if facts.signed_in { CheckResult::Failed(ErrorCode::KeyUnknown) } else { CheckResult::Skipped };
+        let wanted = facts.signed_in && !facts.keyless;
+        return if wanted { CheckResult::Failed(ErrorCode::KeyUnknown) } else { CheckResult::Skipped };
     };
     if *last < facts.now {
         CheckResult::Failed(ErrorCode::Expired)
@@ -222,6 +225,7 @@ mod tests {
             radio: Some(RadioState::On),
             button: ButtonState::Visible,
             keys: vec![UnixTime(NOW.0 + 86_400)],
+            keyless: false,
         }
     }
 
@@ -256,6 +260,8 @@ mod tests {
     fn keys_are_missing_expired_or_about_to_expire() {
         let keys = |keys| result(&Facts { keys, ..healthy() }, CheckName::Keys);
         assert_eq!(keys(Vec::new()), CheckResult::Failed(ErrorCode::KeyUnknown));
+        let keyless = Facts { keys: Vec::new(), keyless: true, ..healthy() };
+        assert_eq!(result(&keyless, CheckName::Keys), CheckResult::Skipped, "a vendor's SDK opens everything");
         assert_eq!(keys(vec![UnixTime(NOW.0 - 1)]), CheckResult::Failed(ErrorCode::Expired));
         assert_eq!(
             keys(vec![UnixTime(NOW.0 + 60), UnixTime(NOW.0 + 86_400)]),

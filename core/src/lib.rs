@@ -51,7 +51,8 @@
 //!
 //! The decisions are made in modules without I/O, clock or threads: [`button`], [`access`], [`keyring`], [`download`],
 //! [`discovery`], [`unlock`], [`doctor`], [`report`]. [`client`] drives them over the traits a host may replace:
-//! [`radio::Radio`], [`http::Http`], [`vault::Vault`], [`device_key::DeviceKey`], [`clock::Clock`], [`log::LogSink`].
+//! [`radio::Radio`], [`http::Http`], [`vault::Vault`], [`device_key::DeviceKey`], [`vendor::VendorUnlock`],
+//! [`clock::Clock`], [`log::LogSink`].
 
 pub mod access;
 mod alive;
@@ -75,6 +76,7 @@ pub mod radio;
 pub mod report;
 pub mod unlock;
 pub mod vault;
+pub mod vendor;
 
 pub use alive::live_objects;
 pub use client::{

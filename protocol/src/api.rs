@@ -166,6 +166,8 @@ pub enum ButtonState {
 pub enum IntegrationKind {
     /// Our own lock transaction.
     Native,
+    /// A vendor's own SDK inside the Branded App opens; there is no lock of ours.
+    Vendor,
 }
 
 /// How members open an integration's doors.
@@ -253,6 +255,9 @@ pub struct DoorRights {
     /// The door's lock: 32-byte reader identifier; absent until a lock is claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reader_id: Option<Bytes>,
+    /// What the vendor calls the door, where a vendor's SDK opens it and the operator has said so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor_door: Option<String>,
     /// May the member open it now, and until when or why not.
     pub decision: Decision,
 }

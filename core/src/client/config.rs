@@ -13,6 +13,7 @@ use crate::{
     log::LogSink,
     radio::Radio,
     vault::{Vault, VaultError},
+    vendor::VendorUnlock,
 };
 
 const PLATFORMS: [&str; 5] = ["ios", "android", "linux", "macos", "windows"];
@@ -51,6 +52,9 @@ pub struct Platform {
     /// [`MobileKeys::tap`](crate::MobileKeys::tap).
     #[cfg_attr(feature = "uniffi", uniffi(default = false))]
     pub nfc: bool,
+    /// Opens the doors that a vendor's SDK opens, where the app has one.
+    #[cfg_attr(feature = "uniffi", uniffi(default = None))]
+    pub vendor: Option<Arc<dyn VendorUnlock>>,
 }
 
 impl Platform {
@@ -75,6 +79,7 @@ impl Platform {
             clock: Arc::new(SystemClock::new()),
             log: Arc::new(TracingLog(LogLevel::Trace)),
             nfc: false,
+            vendor: None,
         })
     }
 }

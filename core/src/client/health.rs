@@ -2,7 +2,10 @@
 
 use std::sync::Arc;
 
-use keybutton_protocol::ids::UnixTime;
+use keybutton_protocol::{
+    api::{Decision, IntegrationKind, Rights},
+    ids::UnixTime,
+};
 use ring::rand::SystemRandom;
 
 use super::{
@@ -52,6 +55,11 @@ impl Inner {
     }
 
     fn judge(&self, service: Option<Result<UnixTime, KeyError>>) -> Vec<Check> {
+        let (keys, keyless) = {
+            let state = self.state();
+            let keys = state.keyring.sites().map(|site| site.validity().valid_until).collect();
+            (keys, state.keyring.rights().is_some_and(is_keyless))
+        };
         doctor::examine(&doctor::Facts {
             capabilities: self.capabilities(),
             signed_in: self.ticket().is_ok(),
@@ -61,7 +69,8 @@ impl Inner {
             now: self.now().wall,
             radio: Some(self.hub.radio().state()),
             button: self.key_button(),
-            keys: self.state().keyring.sites().map(|site| site.validity().valid_until).collect(),
+            keys,
+            keyless,
         })
     }
 
@@ -90,4 +99,10 @@ impl Inner {
             KeyError::from(&error)
         })
     }
+}
+
+/// Whether the member may open something, and all of it is opened by vendors' SDKs.
+fn is_keyless(rights: &Rights) -> bool {
+    let mut open = rights.doors.iter().filter(|door| matches!(door.decision, Decision::Allow { .. })).peekable();
+    open.peek().is_some() && open.all(|door| door.integration == IntegrationKind::Vendor)
 }

@@ -16,6 +16,7 @@ use keybutton_protocol::{
 use tokio::sync::mpsc;
 
 use super::{
+    config::Platform,
     hub::{Ear, LinkEvent, RadioEvent},
     inner::{Inner, Ticket},
     listeners::{News, Teller},
@@ -103,7 +104,7 @@ impl Runner {
         teller: Teller,
         ends: Ends,
     ) -> Self {
-        let options = unlock_options(&course, inner.platform.nfc, Duration::ZERO);
+        let options = unlock_options(&course, &inner.platform, Duration::ZERO);
         Self {
             machine: Machine::new(course.id, options),
             crypto: Ring::new(),
@@ -206,7 +207,7 @@ impl Runner {
         // A radio that does not report the end of the link gets a second and no more.
         let _ = tokio::time::timeout(FORMER_LINK, former.over.done()).await;
         let waited = Duration::from_micros(self.inner.now().moment.since(self.started.moment));
-        let options = unlock_options(&self.course, self.inner.platform.nfc, waited);
+        let options = unlock_options(&self.course, &self.inner.platform, waited);
         self.machine = Machine::new(self.course.id, options);
         // What was heard until now was about the former link.
         self.ear = self.inner.hub.listen();
@@ -369,12 +370,13 @@ const fn input_name(input: &Input) -> &'static str {
         Input::Signed(..) => "signed",
         Input::UserAuthenticated(_) => "user-authenticated",
         Input::Apdu(_) => "apdu",
+        Input::Vendor(_) => "vendor",
         Input::FieldLost => "field-lost",
         Input::Timer => "timer",
     }
 }
 
-fn unlock_options(course: &Course, tap: bool, waited: Duration) -> UnlockOptions {
+fn unlock_options(course: &Course, platform: &Platform, waited: Duration) -> UnlockOptions {
     let PressOptions { door, intent, deadline, user_authenticated } = course.options.clone();
     let left = deadline.saturating_sub(waited);
     UnlockOptions {
@@ -382,7 +384,8 @@ fn unlock_options(course: &Course, tap: bool, waited: Duration) -> UnlockOptions
         intent,
         deadline_us: u64::try_from(left.as_micros()).unwrap_or(u64::MAX),
         user_authenticated,
-        tap,
+        tap: platform.nfc,
+        vendor: platform.vendor.is_some(),
         radio: course.at_reader.is_none(),
         repeats: course.repeats,
     }

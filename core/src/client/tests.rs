@@ -9,6 +9,7 @@ use crate::{outcome::Outcome, press::PressOptions};
 mod door;
 mod fake;
 mod tap;
+mod vendors;
 mod watch;
 
 const VISIBLE: Result<ButtonState, KeyError> = Ok(ButtonState::Visible);

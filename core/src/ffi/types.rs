@@ -166,6 +166,8 @@ pub enum Intent {
 pub enum IntegrationKind {
     /// Our own lock transaction.
     Native,
+    /// A vendor's own SDK inside the Branded App opens; there is no lock of ours.
+    Vendor,
 }
 
 /// Why the access service refuses a door.
@@ -229,6 +231,8 @@ pub struct DoorRights {
     pub integration: IntegrationKind,
     /// The door's lock: 32-byte reader identifier; absent until a lock is claimed.
     pub reader_id: Option<Bytes>,
+    /// What the vendor calls the door, where a vendor's SDK opens it and the operator has said so.
+    pub vendor_door: Option<String>,
     /// May the member open it now, and until when or why not.
     pub decision: Decision,
 }

@@ -11,13 +11,14 @@ mod state;
 mod talk;
 mod timers;
 mod types;
+mod vendor;
 mod verdict;
 
 use keybutton_protocol::{crypto::Crypto, ids::UnlockId};
 
 pub use self::{
     run::Env,
-    types::{Action, Input, Moment, Now, Phase, UnlockOptions},
+    types::{Action, Input, Moment, Now, Phase, UnlockOptions, VendorWord},
 };
 use self::{run::Run, state::State};
 

@@ -8,6 +8,7 @@ use super::{
     Action, Phase,
     run::{Env, Run},
     state::State,
+    vendor::Vendors,
 };
 use crate::{
     access::{self, Access},
@@ -52,7 +53,8 @@ impl Run {
         }
         self.online = Online::Asked;
         self.push(Action::Validate);
-        if self.options.repeats || (!is_hidden(env.keyring) && self.key_may_do(env)) {
+        let vendors = matches!(self.vendors(env.keyring), Vendors::One(_));
+        if !vendors && (self.options.repeats || (!is_hidden(env.keyring) && self.key_may_do(env))) {
             return self.search(env);
         }
         self.phase(Phase::CheckingAccess, now);
@@ -62,12 +64,22 @@ impl Run {
     /// The service answered a press that waits for it.
     pub(super) fn checked<C: Crypto>(&mut self, answer: Result<Rights, KeyError>, env: &mut Env<'_, C>) -> State<C> {
         if let Err(refusal) = self.note_rights(answer, env) {
-            return self.finish(refusal, env);
+            return self.fail(refusal.code(), Cause::LinkLost, env);
         }
+        let vendors = self.vendors(env.keyring);
         match self.online {
             Online::LeftToLock(_) => self.search(env),
+            // There is no key that could decide in the service's place.
+            Online::Silent(error) if matches!(vendors, Vendors::One(_)) => {
+                self.fail(error.code(), Cause::LinkLost, env)
+            }
             Online::Silent(error) => self.without_service(error, env),
             Online::NotAsked | Online::Asked | Online::Answered => {
+                match vendors {
+                    Vendors::One(door) => return self.ask_vendor(door, env),
+                    Vendors::Several => return self.finish(ErrorCode::DoorNotChosen, env),
+                    Vendors::None => {}
+                }
                 if self.key_may_do(env) {
                     self.search(env)
                 } else if self.options.door.is_none() && !any_door_allowed(env.keyring) {

@@ -34,6 +34,8 @@ pub(super) enum State<C: Crypto> {
     Authenticating,
     /// The lock has everything it needs to open, and decides.
     Deciding(Box<Talk<C>>),
+    /// A vendor's SDK opens the door, or does not.
+    AskingVendor,
     /// A failed link is being dropped; the search goes on after it.
     Dropping,
     /// A pause before the search goes on.
@@ -60,6 +62,7 @@ pub(super) fn step<C: Crypto>(state: State<C>, input: Input, run: &mut Run, env:
             | State::Proving(_)
             | State::Signing(_)
             | State::Authenticating
+            | State::AskingVendor
             | State::Deciding(_)
             | State::Dropping
             | State::Waiting,
@@ -134,6 +137,9 @@ pub(super) fn step<C: Crypto>(state: State<C>, input: Input, run: &mut Run, env:
             run.fail(ErrorCode::UserAuthRequired, Cause::Cancelled, env)
         }
 
+        // The vendor's word.
+        (State::AskingVendor, Input::Vendor(word)) => run.vendor_answered(word, env),
+
         // The lock's reader in the phone's field. Whatever the radio was about gives way.
         (State::Searching | State::Choosing(_) | State::Connecting | State::Waiting, Input::Apdu(apdu)) => {
             run.tapped(&apdu, env)
@@ -164,6 +170,7 @@ pub(super) fn step<C: Crypto>(state: State<C>, input: Input, run: &mut Run, env:
             | State::Proving(_)
             | State::Signing(_)
             | State::Deciding(_)
+            | State::AskingVendor
             | State::Dropping
             | State::Waiting,
             Input::Timer,
@@ -194,6 +201,7 @@ pub(super) fn step<C: Crypto>(state: State<C>, input: Input, run: &mut Run, env:
             | State::Signing(_)
             | State::Authenticating
             | State::Deciding(_)
+            | State::AskingVendor
             | State::Dropping
             | State::Syncing(_)
             | State::Over),
@@ -218,6 +226,7 @@ pub(super) fn step<C: Crypto>(state: State<C>, input: Input, run: &mut Run, env:
             | Input::Disconnected(..)
             | Input::Signed(..)
             | Input::UserAuthenticated(_)
+            | Input::Vendor(_)
             | Input::FieldLost
             | Input::Timer,
         ) => state,

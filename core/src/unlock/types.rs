@@ -6,7 +6,7 @@ use keybutton_protocol::{
 
 use crate::{
     discovery::Candidate,
-    error::KeyError,
+    error::{ErrorCode, KeyError},
     outcome::PressOutcome,
     radio::{Advertisement, PeripheralId, RadioError, RadioState},
 };
@@ -52,6 +52,8 @@ pub struct UnlockOptions {
     pub tap: bool,
     /// The lock may be looked for by Bluetooth. Not in a press that a reader began: it stays with the reader.
     pub radio: bool,
+    /// The host has a part for doors that a vendor's SDK opens.
+    pub vendor: bool,
     /// The press repeats one that ended `Unconfirmed`, under the same press id: the lock may have opened already.
     pub repeats: bool,
 }
@@ -74,6 +76,7 @@ impl Default for UnlockOptions {
             user_authenticated: true,
             tap: false,
             radio: true,
+            vendor: false,
             repeats: false,
         }
     }
@@ -110,8 +113,21 @@ pub enum Input {
     Apdu(Vec<u8>),
     /// The phone left the reader's field.
     FieldLost,
+    /// Answers [`Action::AskVendor`].
+    Vendor(VendorWord),
     /// The moment of [`Machine::next_timer`](super::Machine::next_timer) has come. Early or spurious ones do no harm.
     Timer,
+}
+
+/// What a vendor's SDK said of a door it was asked to open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum VendorWord {
+    /// It opened.
+    Opened,
+    /// Nothing moved, and this is why.
+    Refused(ErrorCode),
+    /// Nobody knows whether it opened.
+    Unconfirmed,
 }
 
 /// What the driver has to do, in the order given.
@@ -139,6 +155,8 @@ pub enum Action {
     AuthenticateUser,
     /// Answer the reader's command with this response APDU.
     Apdu(Vec<u8>),
+    /// Have the vendor's SDK open this door; answer with [`Input::Vendor`]. Called off by the end of the press.
+    AskVendor(DoorId),
     /// The keyring has changed: write [`Keyring::snapshot`](crate::keyring::Keyring::snapshot) to the vault.
     SaveKeyring,
     /// A lock handed over an audit envelope: upload it (`POST /v1/audit`) when there is a connection. It is in the

@@ -159,7 +159,7 @@ impl Organization {
             ..PolicySettings::default()
         };
         let integration = Some(self.integration.clone());
-        let door = CreateDoor { site: self.site.clone(), integration, name: wish.name, policy };
+        let door = CreateDoor { site: self.site.clone(), integration, name: wish.name, policy, vendor_door: None };
         let made: DoorInfo = self.operator.post("/v1/operator/doors", &door).await?;
         Ok(made.id)
     }

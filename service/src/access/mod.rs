@@ -87,6 +87,8 @@ pub struct DoorFacts {
     pub unlock_method: UnlockMethod,
     /// The door or its site is locked down.
     pub locked_down: bool,
+    /// A vendor opens it, and nobody there enforces what a lock of ours would.
+    pub vendor: bool,
 }
 
 /// The device a decision is for.
@@ -159,7 +161,7 @@ pub fn decide(
     let mut enforce = Vec::new();
     let mut nearest = AccessRefusal::NoPermission;
     for grant in grants {
-        match check_grant(grant, device, zone, now, horizon) {
+        match check_grant(grant, door, device, zone, now, horizon) {
             Ok(intervals) => {
                 open.extend(intervals);
                 enforce.push(grant.restrictions.clone());
@@ -210,6 +212,7 @@ pub fn open_intervals(grant: &Grant, zone: &TimeZone, now: u32, horizon: u32) ->
 
 fn check_grant(
     grant: &Grant,
+    door: DoorFacts,
     device: Option<DeviceFacts>,
     zone: &TimeZone,
     now: u32,
@@ -231,7 +234,27 @@ fn check_grant(
     if grant.restrictions.use_limit == Some(0) {
         return Err(AccessRefusal::UseLimit);
     }
+    if door.vendor
+        && let Some(reason) = unenforceable(&grant.restrictions)
+    {
+        return Err(reason);
+    }
     Ok(intervals)
+}
+
+/// What a grant demands that only a lock of ours, or the phone before it, can see to.
+const fn unenforceable(restrictions: &Restrictions) -> Option<AccessRefusal> {
+    if restrictions.tap_only {
+        Some(AccessRefusal::TapOnly)
+    } else if restrictions.geofence.is_some() {
+        Some(AccessRefusal::Geofence)
+    } else if restrictions.proximity_required {
+        Some(AccessRefusal::ProximityRequired)
+    } else if restrictions.use_limit.is_some() {
+        Some(AccessRefusal::UseLimit)
+    } else {
+        None
+    }
 }
 
 /// Of two refusals, the one that came nearer to a grant: that is the one a member can do something about.

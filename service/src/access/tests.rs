@@ -3,7 +3,7 @@ use super::*;
 const NOW: u32 = 1_780_000_000; // Thursday, 28 May 2026, 20:26:40 UTC
 const HORIZON: u32 = NOW + 48 * 3600;
 const GOOD: Standing = Standing { module_enabled: true, active: true, confirmed: true };
-const DOOR: DoorFacts = DoorFacts { unlock_method: UnlockMethod::BrandedApp, locked_down: false };
+const DOOR: DoorFacts = DoorFacts { unlock_method: UnlockMethod::BrandedApp, locked_down: false, vendor: false };
 
 fn grant(from: u32, until: u32) -> Grant {
     Grant {
@@ -124,4 +124,27 @@ fn hidden_reasons_come_in_a_fixed_order() {
     let bad = Standing { module_enabled: false, active: false, confirmed: false };
     assert_eq!(hidden(bad, false, &[]), Some(HiddenReason::ModuleDisabled));
     assert_eq!(hidden(Standing { module_enabled: true, ..bad }, false, &[]), Some(HiddenReason::MemberSuspended));
+}
+
+#[test]
+fn what_nobody_enforces_at_a_vendors_door_refuses() {
+    let vendor = DoorFacts { vendor: true, ..DOOR };
+    let decide_for = |door, restrictions| {
+        let grant = Grant { restrictions, ..grant(0, OPEN_END) };
+        decide(GOOD, door, &[grant], None, &TimeZone::UTC, NOW, HORIZON).decision()
+    };
+    let cases = [
+        (Restrictions { tap_only: true, ..Restrictions::default() }, AccessRefusal::TapOnly),
+        (
+            Restrictions { geofence: Some(Geofence { radius_m: 300 }), ..Restrictions::default() },
+            AccessRefusal::Geofence,
+        ),
+        (Restrictions { proximity_required: true, ..Restrictions::default() }, AccessRefusal::ProximityRequired),
+        (Restrictions { use_limit: Some(3), ..Restrictions::default() }, AccessRefusal::UseLimit),
+    ];
+    for (restrictions, reason) in cases {
+        assert_eq!(decide_for(vendor, restrictions.clone()), Decision::Refuse { reason });
+        assert!(matches!(decide_for(DOOR, restrictions), Decision::Allow { .. }), "a lock of ours sees to it");
+    }
+    assert!(matches!(decide_for(vendor, Restrictions::default()), Decision::Allow { .. }));
 }

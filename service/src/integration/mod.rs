@@ -1,6 +1,7 @@
 //! How an organization's doors are driven.
 
 pub mod native;
+pub mod vendor;
 
 use keybutton_protocol::api::{IntegrationKind, UnlockMethod};
 
@@ -12,6 +13,7 @@ pub const BRANDED_APP_SINCE: u32 = 1_701_388_800;
 pub const fn capabilities(kind: IntegrationKind) -> &'static [&'static str] {
     match kind {
         IntegrationKind::Native => native::CAPABILITIES,
+        IntegrationKind::Vendor => vendor::CAPABILITIES,
     }
 }
 

@@ -291,10 +291,9 @@ fn doors(org: &OrgView, call: &MemberCall, member: &MemberRecord, device: Option
             id: door.id.clone(),
             name: door.name.clone(),
             site: site.site.name.clone(),
-            integration: org
-                .integration(&door.integration)
-                .map_or(keybutton_protocol::api::IntegrationKind::Native, |i| i.kind),
+            integration: org.kind(door),
             reader_id: lock.map(|lock| lock.reader_id(site.site.group_id).0.into()),
+            vendor_door: door.vendor_door.clone(),
             decision: decision.decision(),
         });
     }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use jiff::tz::TimeZone;
-use keybutton_protocol::api::{AccessGroupId, AppId, DoorId, SiteId, UnlockMethod};
+use keybutton_protocol::api::{AccessGroupId, AppId, DoorId, IntegrationKind, SiteId, UnlockMethod};
 
 use crate::{
     access::{DeviceFacts, DoorFacts, Grant, Standing},
@@ -97,8 +97,14 @@ impl OrgView {
         }
     }
 
+    /// What drives a door.
+    pub(crate) fn kind(&self, door: &Door) -> IntegrationKind {
+        self.integration(&door.integration).map_or(IntegrationKind::Native, |integration| integration.kind)
+    }
+
     pub(crate) fn door_facts(&self, door: &Door) -> DoorFacts {
         DoorFacts {
+            vendor: self.kind(door) == IntegrationKind::Vendor,
             unlock_method: self.integration(&door.integration).map_or(UnlockMethod::NativeMethods, |i| i.unlock_method),
             locked_down: door.locked_down || self.site(&door.site).is_some_and(|site| site.site.locked_down),
         }

@@ -109,6 +109,7 @@ fn door(name: &str) -> Door {
             offline_limit_s: 3600,
             tap_hint: false,
         },
+        vendor_door: Some(format!("vendor's {name}")),
     }
 }
 

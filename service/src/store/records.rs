@@ -169,6 +169,8 @@ pub struct Door {
     pub locked_down: bool,
     /// What its lock is told at claiming.
     pub policy: LockPolicy,
+    /// What the vendor calls it, where a vendor's SDK opens it.
+    pub vendor_door: Option<String>,
 }
 
 /// The device on a door.

@@ -11,4 +11,5 @@ mod revocation;
 mod rights;
 mod secrets;
 mod tenants;
+mod vendors;
 mod world;

@@ -201,6 +201,7 @@ impl TestPhone {
                 self.inbox.push_back(Input::Signed(ticket, signature));
             }
             Action::AuthenticateUser => wants.push(Wants::AuthenticateUser),
+            Action::AskVendor(door) => panic!("no vendor opens {door}"),
             Action::SaveKeyring => {}
             Action::StoreAudit { envelope, .. } => self.audit.push(envelope),
             Action::Finish(outcome) => self.outcomes.push(*outcome),
@@ -218,6 +219,7 @@ pub fn rights(sites: &[SiteKeys]) -> Rights {
             site: site.name.clone(),
             integration: IntegrationKind::Native,
             reader_id: None,
+            vendor_door: None,
             decision: Decision::Allow { until: NOW.0 + 86_400 },
         })
     });

@@ -1,6 +1,11 @@
 //! What the machine says, done.
 
-use std::{sync::Arc, time::Instant};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use keybutton_protocol::api::DoorId;
 
 use super::{
     super::{
@@ -11,10 +16,11 @@ use super::{
 };
 use crate::{
     device_key::{authenticate_user, sign},
-    error::KeyError,
+    error::{ErrorCode, KeyError},
     pending::guarded,
     radio::{PeripheralId, RadioError},
-    unlock::{Action, Input, Phase},
+    unlock::{Action, Input, Phase, VendorWord},
+    vendor::{VendorRequest, unlock},
 };
 
 impl Runner {
@@ -52,6 +58,7 @@ impl Runner {
                 Input::UserAuthenticated(result.map_err(|error| KeyError::from(&error)))
             }),
             Action::Apdu(response) => self.answer_reader(response),
+            Action::AskVendor(door) => self.ask_vendor(door),
             Action::SaveKeyring => self.inner.save_keyring_soon(),
             Action::StoreAudit { envelope, .. } => {
                 self.inner.log.debug("press", format_args!("carries {} bytes of audit", envelope.len()));
@@ -83,6 +90,26 @@ impl Runner {
                 answer = work => Some(answer),
             }
         });
+    }
+
+    /// Has the host's vendor part open a door. The end of the press calls it off.
+    fn ask_vendor(&self, door: DoorId) {
+        let Some(vendor) = self.inner.platform.vendor.clone() else {
+            return self.answer(Input::Vendor(VendorWord::Refused(ErrorCode::UnlockMethodNative)));
+        };
+        let begun = Duration::from_micros(self.inner.now().moment.since(self.started.moment));
+        let vendor_door = self.inner.state_of(&self.ticket).ok().and_then(|state| {
+            let doors = &state.keyring.rights()?.doors;
+            doors.iter().find(|known| known.id == door)?.vendor_door.clone()
+        });
+        let request = VendorRequest {
+            press: self.course.id,
+            door,
+            vendor_door,
+            intent: self.course.options.intent,
+            deadline: self.course.options.deadline.saturating_sub(begun),
+        };
+        self.ask_member(move |_| async move { Input::Vendor(unlock(vendor, request).await) });
     }
 
     fn bring(&self, work: impl Future<Output = Option<Input>> + Send + 'static) {

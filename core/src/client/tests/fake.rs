@@ -259,6 +259,7 @@ impl Phone {
             clock: Arc::new(SystemClock::new()),
             log: self.lines.clone(),
             nfc: false,
+            vendor: None,
         })
     }
 

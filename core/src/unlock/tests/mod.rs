@@ -4,3 +4,4 @@ mod openings;
 mod properties;
 pub(crate) mod rig;
 mod tapping;
+mod vendors;

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 
 use keybutton_protocol::{
     advert::{AdvertFlags, ServiceData},
-    api::{AccessRefusal, ButtonState, Decision, DoorRights, IntegrationKind, MemberId, Rights},
+    api::{AccessRefusal, ButtonState, Decision, DoorId, DoorRights, IntegrationKind, MemberId, Rights},
     crypto::{Signer, ring::Ring},
     frame::{Fragmenter, Reassembler},
     ids::{GroupResolvingKey, LockNumber, UnixTime, UnlockId},
@@ -52,6 +52,9 @@ pub(crate) struct Rig {
     pub(crate) user_unlocks: bool,
     pub(crate) connects: usize,
     pub(crate) apdus: Vec<Vec<u8>>,
+    /// What the vendor says; `None` never does.
+    pub(crate) vendor: Option<VendorWord>,
+    pub(crate) asked_vendor: Vec<DoorId>,
     link: Option<Link>,
     scanning: bool,
 }
@@ -101,6 +104,8 @@ impl Rig {
             user_unlocks: true,
             connects: 0,
             apdus: Vec::new(),
+            vendor: None,
+            asked_vendor: Vec::new(),
             link: None,
             scanning: false,
         }
@@ -242,6 +247,10 @@ impl Rig {
                 self.inputs.push_back(Input::UserAuthenticated(answer));
             }
             Action::Apdu(response) => self.apdus.push(response),
+            Action::AskVendor(door) => {
+                self.asked_vendor.push(door);
+                self.inputs.extend(self.vendor.map(Input::Vendor));
+            }
             Action::SaveKeyring => {}
             Action::StoreAudit { envelope, .. } => self.audit.push(envelope),
             Action::Finish(outcome) => self.outcomes.push(*outcome),
@@ -291,6 +300,7 @@ pub(crate) fn rights(world: &World, button: ButtonState) -> Rights {
         site: "Harbour".into(),
         integration: IntegrationKind::Native,
         reader_id: None,
+        vendor_door: None,
         decision,
     };
     let allow = Decision::Allow { until: u32::MAX };

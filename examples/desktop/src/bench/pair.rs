@@ -273,6 +273,7 @@ impl Pair<'_> {
                 | Action::DownloadKeys
                 | Action::AuthenticateUser
                 | Action::Apdu(_)
+                | Action::AskVendor(_)
                 | Action::SaveKeyring
                 | Action::StoreAudit { .. } => {}
             }

@@ -5,7 +5,7 @@ use axum::{
     extract::State,
     http::{HeaderMap, StatusCode},
 };
-use keybutton_protocol::api::{Bytes, DoorId, LockPolicy, Problem as ProblemBody, SiteId};
+use keybutton_protocol::api::{Bytes, DoorId, IntegrationKind, LockPolicy, Problem as ProblemBody, SiteId};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use utoipa_axum::{router::OpenApiRouter, routes};
@@ -43,6 +43,9 @@ pub struct DoorInfo {
     pub locked_down: bool,
     /// What its lock is told at claiming.
     pub policy: LockPolicy,
+    /// What the vendor calls it, where a vendor's SDK opens it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor_door: Option<String>,
     /// Its lock's reader identifier, 32 bytes; absent until a lock is claimed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reader_id: Option<Bytes>,
@@ -89,6 +92,9 @@ pub struct CreateDoor {
     /// What its lock is told at claiming.
     #[serde(default)]
     pub policy: PolicySettings,
+    /// What the vendor calls it, 1 to 128 characters; for doors of a `vendor` integration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vendor_door: Option<String>,
 }
 
 /// What to change; what is left out stays.
@@ -103,6 +109,9 @@ pub struct ChangeDoor {
     pub locked_down: Option<bool>,
     /// What its lock is told at the next claiming; high security counts for keys issued from now on.
     pub policy: PolicySettings,
+    /// What the vendor calls it, 1 to 128 characters; for doors of a `vendor` integration.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub vendor_door: Option<String>,
 }
 
 /// A claim code. It is shown this once.
@@ -142,11 +151,13 @@ async fn create(
         offline_limit_s: u32::from(*KEY_HOURS.end()) * 3600,
         tap_hint: false,
     };
+    let integration = integration(&call, request.integration.as_deref())?;
     let door = Door {
         id: DoorId(random::id("dor")?),
         organization: call.organization().clone(),
         site: request.site.clone(),
-        integration: integration(&call, request.integration.as_deref())?,
+        vendor_door: vendor_door(&call, &integration, request.vendor_door.as_deref())?,
+        integration,
         name: name(&request.name)?,
         locked_down: false,
         policy: policy(&request.policy, &defaults)?,
@@ -177,6 +188,9 @@ async fn change(
     }
     door.locked_down = request.locked_down.unwrap_or(door.locked_down);
     door.policy = policy(&request.policy, &door.policy)?;
+    if request.vendor_door.is_some() {
+        door.vendor_door = vendor_door(&call, &door.integration, request.vendor_door.as_deref())?;
+    }
     let (before, after) = (info(&call.org, known), info(&call.org, &door));
     if *known != door {
         let mut draft = Draft::configuration(&call.org, Scope::Everybody);
@@ -220,6 +234,9 @@ async fn claim_code(
 ) -> Answer<(StatusCode, Json<ClaimCodeInfo>)> {
     let call = service.operator_call(&headers, Hold::Alone).await?;
     let door = call.org.door(&id).ok_or(Code::NotFound)?;
+    if call.org.kind(door) == IntegrationKind::Vendor {
+        return Err(Problem::field("door", "is opened by a vendor's SDK and takes no lock"));
+    }
     let code = random::claim_code()?;
     let expires = call.now.saturating_add(CLAIM_CODE_S);
     let record = ClaimCode {
@@ -242,6 +259,15 @@ fn integration(call: &OperatorCall, named: Option<&str>) -> Answer<String> {
         (None, [only]) => Ok(only.id.clone()),
         (None, _) => Err(Problem::field("integration", "has to be named unless there is exactly one")),
     }
+}
+
+fn vendor_door(call: &OperatorCall, integration: &str, named: Option<&str>) -> Answer<Option<String>> {
+    let Some(named) = named else { return Ok(None) };
+    let vendor = call.org.integration(integration).is_some_and(|known| known.kind == IntegrationKind::Vendor);
+    if !vendor {
+        return Err(Problem::field("vendor_door", "is for doors of a vendor integration"));
+    }
+    name(named).map(Some)
 }
 
 fn policy(settings: &PolicySettings, base: &LockPolicy) -> Answer<LockPolicy> {
@@ -270,6 +296,7 @@ fn info(org: &OrgView, door: &Door) -> DoorInfo {
         name: door.name.clone(),
         locked_down: door.locked_down,
         policy: effective_policy(&door.policy, key_hours),
+        vendor_door: door.vendor_door.clone(),
         reader_id: lock.zip(site).map(|(lock, site)| lock.reader_id(site.site.group_id).0.into()),
         number: lock.map(|lock| lock.number),
         claimed: lock.map(|lock| lock.claimed),

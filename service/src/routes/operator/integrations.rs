@@ -39,7 +39,7 @@ pub struct IntegrationInfo {
     pub connected: u32,
     /// How members open.
     pub unlock_method: UnlockMethod,
-    /// What it can do: `radio`, `tap`, `offline`, `audit`.
+    /// What it can do: `radio`, `tap`, `offline`, `audit`, `vendor`.
     pub capabilities: Vec<String>,
 }
 

@@ -24,7 +24,10 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 const READERS: u32 = 4;
 
 /// Every schema step, in order.
-const MIGRATIONS: &[(i64, &str, &str)] = &[(1, "first", include_str!("../../../migrations/0001_first.sql"))];
+const MIGRATIONS: &[(i64, &str, &str)] = &[
+    (1, "first", include_str!("../../../migrations/0001_first.sql")),
+    (2, "vendor doors", include_str!("../../../migrations/0002_vendor_doors.sql")),
+];
 
 pub(super) async fn file(path: &Path) -> Result<Sqlite, OpenError> {
     let unavailable = |reason: String| OpenError::Unavailable { path: path.to_owned(), reason };

@@ -97,6 +97,7 @@ pub(super) fn door(row: &SqliteRow) -> Result<Door> {
         name: row.try_get("name")?,
         locked_down: row.try_get("locked_down")?,
         policy: json(row, "policy")?,
+        vendor_door: row.try_get("vendor_door")?,
     })
 }
 
@@ -271,7 +272,8 @@ pub(super) const KEY_STATES: [(KeyState, &str); 4] = [
 pub(super) const MEMBER_STATES: [(MemberState, &str); 3] =
     [(MemberState::Active, "active"), (MemberState::Suspended, "suspended"), (MemberState::Ended, "ended")];
 
-pub(super) const INTEGRATION_KINDS: [(IntegrationKind, &str); 1] = [(IntegrationKind::Native, "native")];
+pub(super) const INTEGRATION_KINDS: [(IntegrationKind, &str); 2] =
+    [(IntegrationKind::Native, "native"), (IntegrationKind::Vendor, "vendor")];
 
 pub(super) const UNLOCK_METHODS: [(UnlockMethod, &str); 2] =
     [(UnlockMethod::NativeMethods, "native-methods"), (UnlockMethod::BrandedApp, "branded-app")];

@@ -103,11 +103,13 @@ async fn apply(connection: &mut SqliteConnection, change: &Change) -> Result<()>
             run(connection, sql, StoreError::Conflict).await
         }
         Change::PutDoor(d) => {
-            let sql = "INSERT INTO doors VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7) ON CONFLICT (id) DO UPDATE SET
-                name = excluded.name, locked_down = excluded.locked_down, policy = excluded.policy
+            let sql = "INSERT INTO doors VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8) ON CONFLICT (id) DO UPDATE SET
+                name = excluded.name, locked_down = excluded.locked_down, policy = excluded.policy,
+                vendor_door = excluded.vendor_door
                 WHERE organization = excluded.organization";
             let sql = sqlx::query(sql).bind(&d.id.0).bind(&d.organization.0).bind(&d.site.0).bind(&d.integration);
-            run(connection, sql.bind(&d.name).bind(d.locked_down).bind(json(&d.policy)?), StoreError::Conflict).await
+            let sql = sql.bind(&d.name).bind(d.locked_down).bind(json(&d.policy)?).bind(&d.vendor_door);
+            run(connection, sql, StoreError::Conflict).await
         }
         Change::RemoveDoor(id) => {
             exec(connection, sqlx::query("DELETE FROM claim_codes WHERE door = ?1").bind(&id.0)).await?;
