@@ -228,7 +228,7 @@ fn first_door(snippet: &str) -> String {
 /// Tells how a test ended, for a line that says so: those of Swift Testing.
 fn ended(line: &str) -> Option<bool> {
     let rest = line.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).strip_prefix("Test ")?;
-    if rest.starts_with("run ") {
+    if rest.starts_with("run ") || rest.contains(" recorded an issue ") {
         return None;
     }
     match (rest.contains(" passed after "), rest.contains(" failed after ")) {
