@@ -81,23 +81,20 @@ impl Package {
         command
             .env("KEYBUTTON_PROGRAM", bindings::built().join("keybutton"))
             .env("KEYBUTTON_VECTORS", root().join("tests/vectors"));
-        let mut tally = Tally::default();
+        let (mut tally, mut all) = (Tally::default(), None);
         let success = read_lines(command.stdout(Stdio::piped()), |line| {
             println!("{line}");
-            match ended(line) {
-                Some(true) => tally.passed += 1,
-                Some(false) => tally.failed += 1,
-                None => {}
-            }
+            tally.failed += u64::from(is_failure(line));
+            all = all.or_else(|| count(line));
         })?;
         if !success && tally.failed == 0 {
             return Err(Failure(
                 "swift test failed beside the tests: a crash, or a race that was found, see above".into(),
             ));
         }
-        if tally.passed + tally.failed == 0 {
-            return Err(Failure("swift test ran no test".into()));
-        }
+        // Lines of tests that end side by side may run into each other; the closing one is alone.
+        let all = all.ok_or_else(|| Failure("swift test did not say how many tests it ran".into()))?;
+        tally.passed = all.saturating_sub(tally.failed);
         Ok(tally)
     }
 
@@ -225,31 +222,37 @@ fn first_door(snippet: &str) -> String {
     )
 }
 
-/// Tells how a test ended, for a line that says so: those of Swift Testing.
-fn ended(line: &str) -> Option<bool> {
-    let rest = line.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).strip_prefix("Test ")?;
-    if rest.starts_with("run ") || rest.contains(" recorded an issue ") {
-        return None;
-    }
-    match (rest.contains(" passed after "), rest.contains(" failed after ")) {
-        (true, false) => Some(true),
-        (false, true) => Some(false),
-        _ => None,
-    }
+/// Tells whether a line of Swift Testing says that a test failed.
+fn is_failure(line: &str) -> bool {
+    words(line).is_some_and(|words| {
+        !words.starts_with("run ") && !words.contains(" recorded an issue ") && words.contains(" failed after ")
+    })
+}
+
+/// Reads how many tests there were: `Test run with 3 tests passed after 0.1 seconds.`
+fn count(line: &str) -> Option<u64> {
+    words(line)?.strip_prefix("run with ")?.split(' ').next()?.parse().ok()
+}
+
+/// What follows the sign and the word `Test` of a line.
+fn words(line: &str) -> Option<&str> {
+    line.trim_start_matches(|c: char| !c.is_ascii_alphanumeric()).strip_prefix("Test ")
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{ended, first_door};
+    use super::{count, first_door, is_failure};
 
     #[test]
-    fn the_ends_of_tests_are_counted_and_nothing_else() {
-        assert_eq!(ended("✔ Test first() passed after 0.001 seconds."), Some(true));
-        assert_eq!(ended("✘ Test \"a name\" failed after 0.2 seconds with 1 issue."), Some(false));
-        assert_eq!(ended("◇ Test first() started."), None);
-        assert_eq!(ended("✔ Suite StoryTests passed after 0.001 seconds."), None);
-        assert_eq!(ended("✔ Test run with 3 tests passed after 0.001 seconds."), None);
-        assert_eq!(ended("✘ Test first() recorded an issue at A.swift:1:1: failed after all"), None);
+    fn failures_and_the_closing_line_are_read() {
+        assert!(is_failure("✘ Test \"a name\" failed after 0.2 seconds with 1 issue."));
+        assert!(!is_failure("✔ Test first() passed after 0.001 seconds."));
+        assert!(!is_failure("✘ Suite StoryTests failed after 0.001 seconds with 1 issue."));
+        assert!(!is_failure("✘ Test run with 3 tests failed after 0.001 seconds with 1 issue."));
+        assert!(!is_failure("✘ Test first() recorded an issue at A.swift:1:1: failed after all"));
+        assert_eq!(count("✔ Test run with 3 tests passed after 0.001 seconds."), Some(3));
+        assert_eq!(count("✘ Test run with 12 tests in 2 suites failed after 0.1 seconds with 1 issue."), Some(12));
+        assert_eq!(count("◇ Test run started."), None);
     }
 
     #[test]

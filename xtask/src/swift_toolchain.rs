@@ -10,7 +10,10 @@ use std::{
     process::{Command, Stdio},
 };
 
-use crate::command::{Failure, output, root as workspace, run, target_folder};
+use crate::{
+    command::{Failure, output, root as workspace, run, target_folder},
+    debian::write_script,
+};
 
 /// Debian 13. Its Swift is 6.0.3, the oldest that the package supports.
 const SUITE: &str = "trixie";
@@ -60,6 +63,7 @@ impl Toolchain {
 impl Root {
     fn provide(&self) -> Result<(), Failure> {
         fs::create_dir_all(target_folder())?;
+        write_script(&Self::script(), ENTER)?;
         // Tasks that run side by side want the same root.
         let lock = File::create(target_folder().join("swift-root.lock"))?;
         lock.lock()?;
@@ -88,11 +92,16 @@ impl Root {
         Ok(())
     }
 
+    fn script() -> PathBuf {
+        target_folder().join("swift-enter.sh")
+    }
+
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new("unshare");
         command
             .args(self.unshare)
-            .args(["sh", "-ec", ENTER, "enter"])
+            .arg("sh")
+            .arg(Self::script())
             .arg(&self.folder)
             .arg(workspace())
             .arg(target_folder())
@@ -108,7 +117,7 @@ impl Root {
 const HOME: &str = "root";
 
 /// Runs the arguments from the fourth on in the root `$1`, where the folders `$2` and `$3` have their usual paths.
-const ENTER: &str = r#"
+const ENTER: &str = r#"set -e
 root=$1 workspace=$2 target=$3
 shift 3
 mount --rbind /proc "$root/proc"

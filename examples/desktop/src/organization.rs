@@ -164,6 +164,16 @@ impl Organization {
         Ok(made.id)
     }
 
+    /// Adds a door that a vendor's own SDK opens, with an integration of its own.
+    pub async fn add_vendor_door(&self, name: &str, vendor_door: &str) -> Result<DoorId, Failure> {
+        let wish = json!({ "kind": "vendor", "name": name });
+        let integration: serde_json::Value = self.operator.post("/v1/operator/integrations", &wish).await?;
+        let id = &integration["id"];
+        let door = json!({ "site": self.site, "integration": id, "name": name, "vendor_door": vendor_door });
+        let made: DoorInfo = self.operator.post("/v1/operator/doors", &door).await?;
+        Ok(made.id)
+    }
+
     /// Finds a door by its name, where there is one.
     pub async fn find_door(&self, name: &str) -> Result<Option<DoorId>, Failure> {
         let doors: Vec<DoorInfo> = self.operator.get("/v1/operator/doors").await?;

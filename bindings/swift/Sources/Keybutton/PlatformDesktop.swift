@@ -7,7 +7,8 @@ extension Platform {
         radio: any Radio,
         folder: URL,
         http: (any Http)? = nil,
-        log: any LogSink = noLog()
+        log: any LogSink = noLog(),
+        vendor: (any VendorUnlock)? = nil
     ) throws -> Platform {
         let vault = try fileVault(folder: folder.path)
         return Platform(
@@ -16,7 +17,8 @@ extension Platform {
             vault: vault,
             deviceKey: softwareDeviceKey(vault: vault),
             clock: systemClock(),
-            log: log
+            log: log,
+            vendor: vendor
         )
     }
 

@@ -9,7 +9,7 @@ import FoundationNetworking
 /// is larger than the core allows.
 ///
 /// On Linux, Foundation 6.0 ends the process when an answer has `WWW-Authenticate: Bearer` without a parameter after it.
-/// The access service always sends one, as RFC 6750 wants; ``KeybuttonCore/Platform/desktop(radio:folder:http:log:)`` does
+/// The access service always sends one, as RFC 6750 wants; ``KeybuttonCore/Platform/desktop(radio:folder:http:log:vendor:)`` does
 /// not use this class there.
 public final class URLSessionHttp: Http {
     /// Judges a server's certificate, for an app that pins; called on a queue of the session's.

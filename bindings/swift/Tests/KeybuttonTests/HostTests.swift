@@ -65,6 +65,43 @@ extension OnStage {
             #expect([.userAuthRequired, .deviceKeyFailed].contains(refusal.code))
         }
 
+        @Test func aVendorsDoorIsOpenedByTheHost() async throws {
+            let stage = try await Stage()
+            let vendor = FakeVendor()
+            let phone = try Phone(stage) { platform in
+                Platform(
+                    radio: platform.radio, http: platform.http, vault: platform.vault,
+                    deviceKey: platform.deviceKey, clock: platform.clock, log: platform.log, vendor: vendor)
+            }
+            let added = try await stage.command("vendor-door", [
+                "door": .string("Sauna"), "vendor_door": .string("lock 4711"), "member": .string("Ann"),
+            ])
+            let door = try #require(added["id"]?.string)
+            let keys = try phone.start()
+            try await keys.signIn(stage.token("Ann"))
+
+            let opened = try await keys.press(PressOptions(door: door))
+            guard case .opened = opened.outcome else { throw Failure("\(opened)") }
+            #expect(opened.route == .vendor)
+            let request = try #require(vendor.asked.with { $0.last })
+            #expect(request.press == opened.press && request.door == door && request.vendorDoor == "lock 4711")
+
+            vendor.word.with { $0 = { $0.refused(code: .outsideSchedule) } }
+            #expect(try await keys.press(PressOptions(door: door)).outcome.code == .outsideSchedule)
+            vendor.word.with { $0 = { $0.unconfirmed() } }
+            #expect(try await keys.press(PressOptions(door: door)).outcome.code == .noVerdict)
+
+            // One that never says a word, and is told when nobody waits any more.
+            vendor.word.with { $0 = nil }
+            let count = vendor.asked.with { $0.count }
+            let press = Task { try await keys.press(PressOptions(door: door)) }
+            try await eventually("the vendor is asked") { vendor.asked.with { $0.count } > count }
+            press.cancel()
+            let cancelled = try await press.value
+            #expect(cancelled.outcome.code == .cancelledLate)
+            try await eventually("the vendor is told") { vendor.cancelled.with { $0.contains(cancelled.press) } }
+        }
+
         @Test func theModelFollowsThePress() async throws {
             let stage = try await Stage()
             let keys = try Phone(stage).start()
@@ -169,6 +206,24 @@ private final class PassedClock: Clock {
 
     func unixMs() -> UInt64 { clock.unixMs() }
     func monotonicUs() -> UInt64 { clock.monotonicUs() }
+}
+
+/// A lock maker's SDK that says what it is told to.
+private final class FakeVendor: VendorUnlock {
+    let asked = Locked<[VendorRequest]>([])
+    let cancelled = Locked<[UnlockId]>([])
+    let word = Locked<(@Sendable (VendorAnswer) -> Void)?>({ $0.opened() })
+    private let unanswered = Locked<[VendorAnswer]>([])
+
+    func unlock(request: VendorRequest, answer: VendorAnswer) {
+        let word = self.word.with { $0 }
+        if let word { word(answer) } else { unanswered.with { $0.append(answer) } }
+        asked.with { $0.append(request) }
+    }
+
+    func cancel(press: UnlockId) {
+        cancelled.with { $0.append(press) }
+    }
 }
 
 private final class KeptLog: LogSink {

@@ -102,6 +102,15 @@ commands! {
         /// On or off.
         on: bool,
     }
+    /// Adds a door that a vendor's own SDK opens, and lets the member open it: `id`, the door's.
+    VendorDoor = "vendor-door" {
+        /// The new door's name.
+        door: String,
+        /// What the vendor calls it.
+        vendor_door: String,
+        /// The member.
+        member: String,
+    }
     /// Locks the door down, or lifts it: at the service and at the lock itself.
     LockDown = "lock-down" {
         /// The door, by name or id.

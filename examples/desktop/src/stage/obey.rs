@@ -77,6 +77,13 @@ impl Stage {
                 Ok(answer([("revoked", json!(revoked))]))
             }
             Command::Module { on } => self.organization().set_module(on).await.map(|()| done()),
+            Command::VendorDoor { door, vendor_door, member } => {
+                let organization = self.organization();
+                let id = organization.add_vendor_door(&door, &vendor_door).await?;
+                let group = organization.add_group(&door, std::slice::from_ref(&id)).await?;
+                organization.grant(&self.member(&member)?.id, &group).await?;
+                Ok(answer([("id", json!(id))]))
+            }
             Command::LockDown { door, on } => self.lock_down(&door, on).await,
             Command::Presses {} => {
                 let presses: Vec<PressInfo> = self.organization().client().get("/v1/operator/presses").await?;

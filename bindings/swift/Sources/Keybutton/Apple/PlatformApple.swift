@@ -7,10 +7,12 @@ extension Platform {
     /// - Parameters:
     ///   - service: tells the keys of two Branded Apps of one team apart.
     ///   - http: the app's own stack, where it pins certificates.
+    ///   - vendor: opens the doors that a lock maker's own SDK opens.
     public static func apple(
         service: String = KeychainItem.defaultService,
         http: any Http = URLSessionHttp(),
-        log: any LogSink = noLog()
+        log: any LogSink = noLog(),
+        vendor: (any VendorUnlock)? = nil
     ) -> Platform {
         Platform(
             radio: CoreBluetoothRadio(restorationIdentifier: "\(service).central"),
@@ -18,7 +20,8 @@ extension Platform {
             vault: KeychainVault(service: service),
             deviceKey: SecureEnclaveDeviceKey(service: service),
             clock: systemClock(),
-            log: log
+            log: log,
+            vendor: vendor
         )
     }
 }
