@@ -10,7 +10,7 @@ use clap::Args;
 
 use crate::{
     bindings::{self, Language},
-    command::{Failure, Outcome, is_ci, root, run as run_command, target_folder},
+    command::{Failure, Outcome, cargo, is_ci, root, run as run_command, target_folder},
     snippets,
 };
 
@@ -33,7 +33,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     bindings::build()?;
     let out = target_folder().join("kotlin");
     bindings::generate(Language::Kotlin, &out.join("generated"))?;
-    pack(&out)?;
+    pack(&out, &if options.bench { optimised()? } else { bindings::library() })?;
     write_snippet(&out)?;
     if options.bench { bench(&out) } else { test(&out) }
 }
@@ -118,13 +118,19 @@ fn is_there(program: &str) -> bool {
     found.is_ok_and(|status| status.success())
 }
 
-/// Puts the library where JNA looks for it inside a jar.
-fn pack(out: &Path) -> Result<(), Failure> {
+/// The library as it is worth measuring.
+fn optimised() -> Result<PathBuf, Failure> {
+    run_command(&mut cargo(["build", "--locked", "--release", "--package", "keybutton-ffi", "--lib"]))?;
     let library = bindings::library();
+    Ok(target_folder().join("release").join(library.file_name().unwrap_or_default()))
+}
+
+/// Puts the library where JNA looks for it inside a jar.
+fn pack(out: &Path, library: &Path) -> Result<(), Failure> {
     let folder = out.join("native").join(jna_platform()?);
     fs::create_dir_all(&folder)?;
     let packed = folder.join(library.file_name().unwrap_or_default());
-    fs::copy(&library, &packed)?;
+    fs::copy(library, &packed)?;
     // Symbols are of no use in a jar, and the bindings have been generated from the library that has them.
     if cfg!(unix) && is_there("strip") {
         run_command(Command::new("strip").arg(&packed))?;

@@ -15,7 +15,8 @@ import kotlinx.coroutines.runBlocking
 /**
  * The Key Button on a laptop, with `keybutton serve` and `keybutton lock` running on the same state directory.
  *
- * Usage: STATE [MEMBER] [DOOR]
+ * `cargo xtask kotlin` builds it; `java -jar target/kotlin/keybutton-desktop-example/keybutton-desktop-example-0.1.0.jar
+ * STATE [MEMBER] [DOOR]` runs it.
  */
 fun main(arguments: Array<String>): Unit = runBlocking {
     val state = File(arguments.firstOrNull() ?: exit("usage: STATE [MEMBER] [DOOR]"))
@@ -27,7 +28,7 @@ fun main(arguments: Array<String>): Unit = runBlocking {
         val door = arguments.getOrNull(2)?.let { name ->
             keys.doors().find { it.name == name }?.id ?: exit("no door $name; there are ${keys.doors().map { it.name }}")
         }
-        val outcome = keys.press(PressOptions(door = door), choose = { it.first().door }) { println(it) }.outcome
+        val outcome = keys.press(PressOptions(door = door), choose = { it.first().door }) { println(it::class.simpleName) }.outcome
         println(if (outcome is Outcome.Opened) "Open" else outcome.remedy)
         outcome is Outcome.Opened
     }
