@@ -98,25 +98,15 @@ impl Package {
         Ok(tally)
     }
 
-    /// Measures with both sides optimised.
+    /// Measures with both sides optimised; service and locks are those of the tests.
     fn bench(&self) -> Result<Outcome, Failure> {
-        run_command(&mut cargo([
-            "build",
-            "--locked",
-            "--release",
-            "-p",
-            "keybutton-ffi",
-            "-p",
-            "keybutton-desktop",
-            "--lib",
-            "--bins",
-        ]))?;
+        run_command(&mut cargo(["build", "--locked", "--release", "--package", "keybutton-ffi"]))?;
         let library = target_folder().join("release");
         let mut build = self.package_command("build", "swift/build-release", &library);
         run_command(build.args(["--configuration", "release", "--product", "keybutton-bench"]))?;
         let program = target_folder().join("swift/build-release/release/keybutton-bench");
         let mut bench = self.swift.command(&program.to_string_lossy());
-        run_command(bench.env("KEYBUTTON_PROGRAM", library.join("keybutton")))?;
+        run_command(bench.env("KEYBUTTON_PROGRAM", bindings::built().join("keybutton")))?;
         Ok(Outcome::Passed)
     }
 
