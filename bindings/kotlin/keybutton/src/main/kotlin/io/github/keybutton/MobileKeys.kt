@@ -26,6 +26,9 @@ class MobileKeys(config: Config, platform: Platform) : AutoCloseable {
     /** What the Key Button shows, always up to date. */
     val button: StateFlow<KeyButtonState> = tracker.state
 
+    /** Holds nothing but the tracker: whoever forgets to close loses no more than memory. */
+    private val watch = translating { core.watchButton(ButtonWatcher(tracker)) }
+
     /**
      * Signs a member in with the Branded App's own session token, or hands over a renewed one.
      *
@@ -147,14 +150,17 @@ class MobileKeys(config: Config, platform: Platform) : AutoCloseable {
     fun supportReport(): String = core.supportReport()
 
     /** Cancels a running press and stops the core's threads; the member stays signed in. */
-    override fun close(): Unit = core.close()
+    override fun close() {
+        watch.close()
+        core.close()
+    }
 
     private fun start(call: (PressListener) -> Press): RunningPress {
         val events = PressEvents(tracker, ::look)
         return RunningPress(events, translating { call(events) })
     }
 
-    /** Whatever was asked for may have changed what the Key Button is, also where it failed. */
+    /** What was asked for may have changed what the Key Button is, also where it failed: the caller shall see it at once. */
     private inline fun <T> changing(call: () -> T): T = try {
         call()
     } finally {

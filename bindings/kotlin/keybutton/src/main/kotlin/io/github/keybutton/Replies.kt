@@ -43,3 +43,8 @@ internal class ChecksReply(private val reply: CompletableDeferred<List<Check>>) 
         reply.completeExceptionally(error.translated())
     }
 }
+
+/** Keeps the Key Button up to date. */
+internal class ButtonWatcher(private val tracker: ButtonTracker) : ButtonListener {
+    override fun onButton(state: ButtonState): Unit = tracker.onButton(state)
+}

@@ -6,7 +6,10 @@ import io.github.keybutton.stage.KotlinLog
 import io.github.keybutton.stage.KotlinVault
 import io.github.keybutton.stage.Phone
 import io.github.keybutton.stage.Stage
+import io.github.keybutton.stage.text
+import java.util.concurrent.CopyOnWriteArrayList
 import java.util.concurrent.Executors
+import kotlinx.coroutines.channels.Channel
 import kotlinx.coroutines.runBlocking
 import org.junit.jupiter.api.AfterAll
 import org.junit.jupiter.api.Assertions.assertEquals
@@ -118,6 +121,58 @@ class ForeignPartsTest {
         phone("Throwing network") { it.copy(http = broken, vault = KotlinVault()) }.use { phone ->
             val error = assertThrows<KeybuttonException> { phone.signIn(ann) }
             assertEquals(Side.NETWORK, error.side, "$error")
+        }
+    }
+
+    @Test
+    fun `a vendor's door is opened by the host, in the vendor's words`(): Unit = runBlocking {
+        val vendor = FakeVendor()
+        phone("Vendor's phone") { it.copy(vendor = vendor) }.use { phone ->
+            val command = arrayOf("door" to "Sauna", "vendor_door" to "lock 4711", "member" to ann)
+            val sauna = PressOptions(door = stage.obey("vendor-door", *command).text("id"))
+            phone.signIn(ann)
+            val opened = phone.keys.press(sauna)
+            assertTrue(opened.outcome is Outcome.Opened, "$opened")
+            assertEquals(Route.VENDOR, opened.route)
+            val asked = vendor.asked.first()
+            assertEquals(listOf(opened.press, sauna.door, "lock 4711"), listOf(asked.press, asked.door, asked.vendorDoor))
+            vendor.word = { it.refused(ErrorCode.OUTSIDE_SCHEDULE) }
+            assertEquals(ErrorCode.OUTSIDE_SCHEDULE, phone.keys.press(sauna).outcome.code)
+            vendor.word = { error("as told") }
+            assertEquals(ErrorCode.NO_VERDICT, phone.keys.press(sauna).outcome.code, "nobody knows what it did")
+            vendor.word = null
+            val silent = phone.keys.startPress(sauna)
+            assertEquals(silent.id, vendor.asking.receive())
+            silent.cancel()
+            assertEquals(ErrorCode.CANCELLED_LATE, silent.await().outcome.code)
+            assertEquals(silent.id, vendor.cancelled.receive())
+        }
+    }
+
+    /** A lock maker's SDK that says what it is told to; one that says nothing keeps the answer. */
+    private class FakeVendor : VendorUnlock {
+        val asked = CopyOnWriteArrayList<VendorRequest>()
+        val asking = Channel<UnlockId>(Channel.UNLIMITED)
+        val cancelled = Channel<UnlockId>(Channel.UNLIMITED)
+        private val kept = CopyOnWriteArrayList<VendorAnswer>()
+
+        @Volatile
+        var word: ((VendorAnswer) -> Unit)? = { it.opened() }
+
+        override fun unlock(request: VendorRequest, answer: VendorAnswer) {
+            asked += request
+            val word = word
+            if (word == null) {
+                kept += answer
+                asking.trySend(request.press)
+            } else {
+                answer.use(word)
+            }
+        }
+
+        override fun cancel(press: UnlockId) {
+            cancelled.trySend(press)
+            kept.forEach { it.close() }
         }
     }
 

@@ -57,6 +57,18 @@ class PressTest {
     }
 
     @Test
+    fun `the Key Button follows what the core finds out by itself`(): Unit = runBlocking {
+        phone.signIn(ann)
+        stage.obey("suspend", "member" to ann)
+        // As a renewal in the background does: nobody asked this package.
+        keys.core.refresh(ButtonReply(CompletableDeferred()))
+        keys.button.first { it == KeyButtonState.Hidden(HiddenReason.MEMBER_SUSPENDED) }
+        stage.obey("resume", "member" to ann)
+        keys.core.refresh(ButtonReply(CompletableDeferred()))
+        keys.button.first { it == KeyButtonState.Ready }
+    }
+
+    @Test
     fun `two doors too close to call are the member's to choose between`(): Unit = runBlocking {
         phone.signIn(ann)
         stage.obey("move", "who" to phone.name, "x" to BETWEEN, "y" to 1)
