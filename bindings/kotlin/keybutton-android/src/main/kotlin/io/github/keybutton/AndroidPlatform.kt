@@ -11,6 +11,8 @@ import io.github.keybutton.android.MissingPermission
 /**
  * What an Android phone has: its Bluetooth, its key store, and its own HTTP with the app's network security
  * configuration. Make one for the whole app; each part may be replaced.
+ *
+ * @param vendor opens the doors that a lock maker's own SDK opens.
  */
 fun Platform.Companion.android(
     context: Context,
@@ -19,9 +21,10 @@ fun Platform.Companion.android(
     vault: Vault = AndroidVault(context),
     deviceKey: DeviceKey = AndroidKeyStoreDeviceKey(context),
     log: LogSink = noLog(),
+    vendor: VendorUnlock? = null,
 ): Platform {
     val nfc = context.packageManager.hasSystemFeature(PackageManager.FEATURE_NFC_HOST_CARD_EMULATION)
-    return Platform(radio, http, vault, deviceKey, systemClock(), log, nfc)
+    return Platform(radio, http, vault, deviceKey, systemClock(), log, nfc, vendor)
 }
 
 /** What the doctor found on a phone. */
