@@ -162,6 +162,8 @@ async fn a_listener_that_panics_harms_nobody_but_itself() {
     let outcome = patiently(press_handle.outcome().done()).await;
     opened(&outcome);
     patiently(press_handle.settled().done()).await;
+    // Its listener hears of the press on a task of its own.
+    patiently(careless.heard_outcome.notified()).await;
     assert!(careless.phases.load(Ordering::SeqCst) >= 4, "it was told every phase all the same");
     assert_eq!(careless.outcomes.load(Ordering::SeqCst), 1);
     assert_eq!(door.openings().await, 1);
@@ -185,6 +187,7 @@ async fn a_core_that_goes_away_tells_its_listener() {
 struct Careless {
     phases: AtomicU32,
     outcomes: AtomicU32,
+    heard_outcome: tokio::sync::Notify,
 }
 
 impl PressListener for Careless {
@@ -195,6 +198,7 @@ impl PressListener for Careless {
 
     fn on_outcome(&self, _: PressOutcome) {
         self.outcomes.fetch_add(1, Ordering::SeqCst);
+        self.heard_outcome.notify_one();
         panic!("as told");
     }
 }
