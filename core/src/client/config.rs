@@ -67,10 +67,9 @@ impl Platform {
             device_key::SoftwareDeviceKey,
             http::ReqwestHttp,
             log::{LogLevel, TracingLog},
-            vault::{FileVault, VaultKey},
+            vault::FileVault,
         };
-        let key = VaultKey::File(state.join("vault.key"));
-        let vault: Arc<dyn Vault> = Arc::new(FileVault::open(state.join("vault"), key)?);
+        let vault: Arc<dyn Vault> = Arc::new(FileVault::in_folder(state)?);
         Ok(Self {
             radio,
             http: Arc::new(ReqwestHttp::new()),

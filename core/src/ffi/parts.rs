@@ -7,7 +7,7 @@ use crate::{
     clock::{Clock, SystemClock},
     device_key::{DeviceKey, SoftwareDeviceKey},
     log::{LogLevel, LogLine, LogSink},
-    vault::{FileVault, Vault, VaultError, VaultKey},
+    vault::{FileVault, Vault, VaultError},
 };
 
 /// The system's clocks.
@@ -36,9 +36,7 @@ impl LogSink for NoLog {
 /// and tests. Phones have better.
 #[uniffi::export]
 pub fn file_vault(folder: String) -> Result<Arc<dyn Vault>, VaultError> {
-    let folder = std::path::Path::new(&folder);
-    let key = VaultKey::File(folder.join("vault.key"));
-    Ok(Arc::new(FileVault::open(folder.join("vault"), key)?))
+    Ok(Arc::new(FileVault::in_folder(folder.as_ref())?))
 }
 
 /// A device key in software, kept in `vault`: for desktops and tests. Phones have better.

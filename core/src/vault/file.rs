@@ -47,6 +47,13 @@ pub struct FileVault {
 }
 
 impl FileVault {
+    /// Opens the vault of a desktop in `folder`: entries in `vault`, the key in the file `vault.key` beside them.
+    ///
+    /// Fails as [`FileVault::open`].
+    pub fn in_folder(folder: &Path) -> Result<Self, VaultError> {
+        Self::open(folder.join("vault"), VaultKey::File(folder.join("vault.key")))
+    }
+
     /// Opens the vault in `dir`, or makes an empty one.
     ///
     /// Fails without touching anything when the key is missing, damaged or readable by others.
