@@ -76,6 +76,15 @@ impl Progress {
         self.0.set_message(text.to_owned());
     }
 
+    /// Says what is being done now, in a line of its own where there is no terminal: for work that takes minutes.
+    pub fn step(&self, text: &str) {
+        if self.0.is_hidden() {
+            eprintln!("{text}");
+        } else {
+            self.say(text);
+        }
+    }
+
     /// Prints lines above the spinner.
     pub fn above(&self, print: impl FnOnce()) {
         self.0.suspend(print);

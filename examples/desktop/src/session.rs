@@ -1,16 +1,19 @@
 //! A running scene, as a lock's or a phone's own process finds it in the state directory.
 
-use std::{net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf, sync::Arc};
 
 use clap::Args;
-use keybutton::radio::air::{Endpoint, Participant, Position};
+use keybutton::radio::{
+    Radio,
+    air::{AirRadio, Endpoint, Knobs, Participant, Position},
+};
 use keybutton_protocol::api::{AppId, ButtonState, HiddenReason, SiteId};
 use serde::{Deserialize, Serialize};
 
 use crate::{
     bluetooth::{BluetoothArgs, open_radio},
     failure::Failure,
-    phone::{Phone, PhoneOptions},
+    phone::Phone,
     state::{Running, StateDir},
     tokens::TokenIssuer,
 };
@@ -121,10 +124,27 @@ pub struct PhoneArgs {
 
 impl PhoneArgs {
     /// Starts the phone, and signs the member in when nobody is.
-    pub async fn start(&self, state: Option<PathBuf>, knobs: keybutton::radio::air::Knobs) -> Result<Phone, Failure> {
+    pub async fn start(&self, state: Option<PathBuf>, knobs: Knobs) -> Result<Phone, Failure> {
         let state = StateDir::open(state)?;
         // First of all: where nothing runs, nothing else that is missing matters.
-        let service = self.at_where.find_service(&state)?;
+        self.at_where.find_service(&state)?;
+        let radio = self.open_radio(&state, knobs).await?;
+        self.start_on(radio, &state).await
+    }
+
+    /// Opens the radio the phone uses: the simulated air or the computer's Bluetooth.
+    pub async fn open_radio(&self, state: &StateDir, knobs: Knobs) -> Result<Arc<dyn Radio>, Failure> {
+        if self.radio.bluetooth {
+            return open_radio(self.radio.adapter.as_deref()).await;
+        }
+        let air = Endpoint::Tcp(self.at_where.find(state)?.air);
+        let participant = Participant { name: self.member.clone(), position: self.at, knobs };
+        Ok(Arc::new(AirRadio::join(&air, &participant).await?))
+    }
+
+    /// Starts the phone on a radio that is open, and signs the member in when nobody is.
+    pub async fn start_on(&self, radio: Arc<dyn Radio>, state: &StateDir) -> Result<Phone, Failure> {
+        let service = self.at_where.find_service(state)?;
         let sample: Option<Sample> = state.read(SAMPLE)?;
         let app = self.app.clone().map(AppId).or_else(|| sample.as_ref().map(|sample| sample.app.clone()));
         let app = app.ok_or_else(|| {
@@ -135,21 +155,7 @@ impl PhoneArgs {
             (None, Some(sample)) => Some(sample.tokens()?.token(&self.member)?),
             (None, None) => None,
         };
-        let folder = state.phone(&self.member)?;
-        let phone = if self.radio.bluetooth {
-            let radio = open_radio(self.radio.adapter.as_deref()).await?;
-            Phone::with_radio(radio, &folder, self.member.clone(), service, app)?
-        } else {
-            let running = self.at_where.find(&state)?;
-            Phone::start(PhoneOptions {
-                folder,
-                endpoint: Endpoint::Tcp(running.air),
-                participant: Participant { name: self.member.clone(), position: self.at, knobs },
-                service: running.service,
-                app,
-            })
-            .await?
-        };
+        let phone = Phone::with_radio(radio, &state.phone(&self.member)?, self.member.clone(), service, app)?;
         let signed_in = phone.keys().key_button() != ButtonState::Hidden(HiddenReason::NotSignedIn);
         if let Some(token) = token.filter(|_| !signed_in || self.sign_in || self.token.is_some()) {
             match phone.sign_in(token).await {

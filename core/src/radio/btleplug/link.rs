@@ -1,6 +1,10 @@
 //! One link: connect, discover, subscribe, move values, and end for one stated cause, whatever happens on the way.
 
-use std::{pin::Pin, sync::Arc, time::Duration};
+use std::{
+    pin::Pin,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 use ::btleplug::{
     api::{Central as _, Characteristic, Peripheral as _, ValueNotification, WriteType},
@@ -14,7 +18,7 @@ use tokio::{
 };
 use uuid::Uuid;
 
-use super::{SERVICE, Shared, faults};
+use super::{LinkSteps, SERVICE, Shared, faults};
 use crate::radio::{PeripheralId, RadioError, RadioEvents};
 
 const TO_LOCK: Uuid = Uuid::from_u128(keybutton_protocol::advert::TO_LOCK_UUID);
@@ -68,10 +72,10 @@ pub(super) async fn run(
     let cause = match shared.adapter.peripheral(&id).await {
         Err(error) => faults::step(&error),
         Ok(peripheral) => {
-            let cause = match open(&peripheral, &mut line).await {
+            let cause = match open(&name, &peripheral, &mut line).await {
                 Err(cause) => cause,
                 Ok(up) => {
-                    shared.link_is_up(&name, up.mtu);
+                    shared.link_is_up(&name, up.mtu, up.steps.clone());
                     events.connected(name.clone(), up.mtu);
                     serve(&name, &events, up, &mut line).await
                 }
@@ -90,6 +94,7 @@ struct Up {
     to_lock: Characteristic,
     notifications: Notifications,
     mtu: u16,
+    steps: LinkSteps,
 }
 
 /// What a link is told, and what it knows of the system's news.
@@ -139,20 +144,29 @@ async fn step<T>(
     }
 }
 
-async fn open(peripheral: &Peripheral, line: &mut Line) -> Result<Up, RadioError> {
+async fn open(name: &PeripheralId, peripheral: &Peripheral, line: &mut Line) -> Result<Up, RadioError> {
+    let begun = Instant::now();
     step(line, CONNECT, peripheral.connect_with_timeout(CONNECT)).await?;
     line.arrived = true;
+    let connected = Instant::now();
     step(line, SET_UP, peripheral.discover_services_with_timeout(SET_UP)).await?;
     let find = |uuid| peripheral.characteristics().into_iter().find(|c| c.service_uuid == SERVICE && c.uuid == uuid);
     let (Some(to_lock), Some(to_phone)) = (find(TO_LOCK), find(TO_PHONE)) else {
         return Err(RadioError::WrongService);
     };
+    let discovered = Instant::now();
     // The stream first: what is notified right after subscribing would be missed.
     let notifications = step(line, SET_UP, peripheral.notifications()).await?;
     step(line, SET_UP, peripheral.subscribe(&to_phone)).await?;
     // Not known before discovery on Linux.
     let mtu = peripheral.mtu().clamp(*MTU.start(), *MTU.end());
-    Ok(Up { peripheral: peripheral.clone(), to_lock, notifications, mtu })
+    let steps = LinkSteps {
+        peripheral: name.clone(),
+        connect: connected - begun,
+        discover: discovered - connected,
+        subscribe: discovered.elapsed(),
+    };
+    Ok(Up { peripheral: peripheral.clone(), to_lock, notifications, mtu, steps })
 }
 
 /// Moves values until the link ends.

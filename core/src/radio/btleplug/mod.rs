@@ -14,6 +14,7 @@ use std::{
     collections::HashMap,
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError, Weak},
+    time::Duration,
 };
 
 use ::btleplug::{
@@ -35,6 +36,19 @@ const SERVICE: Uuid = Uuid::from_u128(keybutton_protocol::advert::SERVICE_UUID);
 /// Lives on the Tokio runtime it was opened on, whose threads must not be blocked. Dropping it drops its links.
 pub struct BtleplugRadio {
     shared: Arc<Shared>,
+}
+
+/// How long the steps towards a link took.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LinkSteps {
+    /// Whom it leads to.
+    pub peripheral: PeripheralId,
+    /// From asking for the link to its being up. On Linux the system looks through the peripheral's services meanwhile.
+    pub connect: Duration,
+    /// Reading what services there are.
+    pub discover: Duration,
+    /// Subscribing to the lock's notifications.
+    pub subscribe: Duration,
 }
 
 /// Why Bluetooth can't be opened. Each text says what to do.
@@ -86,6 +100,11 @@ impl BtleplugRadio {
     /// The adapter's name, such as `hci0`.
     pub fn adapter(&self) -> &str {
         &self.shared.name
+    }
+
+    /// How long the steps towards the link took that came up last; `None` before the first one.
+    pub fn last_link_steps(&self) -> Option<LinkSteps> {
+        self.shared.lock().steps.clone()
     }
 }
 
@@ -176,6 +195,8 @@ struct State {
     addresses: HashMap<PeripheralId, PlatformId>,
     /// Whoever used the radio last hears of its state, also between scans and links.
     listener: Option<Weak<dyn RadioEvents>>,
+    /// Of the link that came up last.
+    steps: Option<LinkSteps>,
 }
 
 /// A link, from the wish to connect to its end.
@@ -191,7 +212,14 @@ struct Link {
 
 impl Default for State {
     fn default() -> Self {
-        Self { radio: RadioState::Absent, scan: None, links: HashMap::new(), addresses: HashMap::new(), listener: None }
+        Self {
+            radio: RadioState::Absent,
+            scan: None,
+            links: HashMap::new(),
+            addresses: HashMap::new(),
+            listener: None,
+            steps: None,
+        }
     }
 }
 
@@ -224,8 +252,10 @@ impl Shared {
     }
 
     /// Notes that a link is up, unless it is being dropped already.
-    fn link_is_up(&self, peripheral: &PeripheralId, mtu: u16) {
-        if let Some(link) = self.lock().links.get_mut(peripheral) {
+    fn link_is_up(&self, peripheral: &PeripheralId, mtu: u16, steps: LinkSteps) {
+        let mut state = self.lock();
+        state.steps = Some(steps);
+        if let Some(link) = state.links.get_mut(peripheral) {
             link.mtu = Some(mtu);
         }
     }

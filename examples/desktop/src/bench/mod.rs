@@ -1,16 +1,24 @@
 //! Measures what the product promises in figures, and puts each beside its bar (docs/PERFORMANCE.md).
 
+#[cfg(feature = "bluetooth")]
+mod bluetooth;
+mod budget;
 mod cpu;
 mod ground;
+pub mod html;
 mod idle;
 mod issue;
 mod pair;
+mod plots;
 mod radio;
+mod scan;
 mod table;
 
 use std::time::Duration;
 
-pub use table::{Bar, BenchReport, Row, print_row};
+#[cfg(feature = "bluetooth")]
+pub use bluetooth::{At, BluetoothOptions, measure as measure_bluetooth};
+pub use table::{Bar, BenchReport, Found, Plot, Row, Series, Sum, number, percentile, print_row};
 
 use crate::{
     demo::{self, DemoOptions, Quiet},
@@ -28,6 +36,8 @@ pub enum Part {
     Air,
     /// Keys issued by the service over HTTP.
     Issue,
+    /// What listening costs with fifty advertisers in range.
+    Scan,
     /// What a core costs that nobody uses.
     Idle,
     /// How long the demo takes.
@@ -36,7 +46,12 @@ pub enum Part {
 
 impl Part {
     /// All of them, in the order they are measured.
-    pub const ALL: [Self; 6] = [Self::Flows, Self::Cpu, Self::Air, Self::Issue, Self::Idle, Self::Demo];
+    pub const ALL: [Self; 7] = [Self::Flows, Self::Cpu, Self::Air, Self::Issue, Self::Scan, Self::Idle, Self::Demo];
+
+    /// Whether others of this process must be at rest while it is measured.
+    pub const fn wants_quiet(self) -> bool {
+        matches!(self, Self::Scan | Self::Idle)
+    }
 }
 
 /// How much the bench measures.
@@ -50,6 +65,8 @@ pub struct BenchOptions {
     pub air_presses: u32,
     /// How long keys are issued, for each of the two loads.
     pub issue_time: Duration,
+    /// How long the listening core is watched.
+    pub scan_time: Duration,
     /// How long the idle core is watched.
     pub idle_time: Duration,
     /// Where the air's simulated randomness starts.
@@ -63,6 +80,7 @@ impl Default for BenchOptions {
             cpu_presses: 200,
             air_presses: 45,
             issue_time: Duration::from_secs(5),
+            scan_time: Duration::from_secs(5),
             idle_time: Duration::from_secs(5),
             seed: 0,
         }
@@ -71,26 +89,23 @@ impl Default for BenchOptions {
 
 /// Measures; `tell` hears of each part as it begins and of each figure as it is there.
 pub async fn run(options: &BenchOptions, mut tell: impl FnMut(Told<'_>)) -> Result<BenchReport, Failure> {
-    let mut rows = Vec::new();
-    let mut take = |tell: &mut dyn FnMut(Told<'_>), found: Vec<Row>| {
-        for row in found {
-            tell(Told::Row(&row));
-            rows.push(row);
-        }
-    };
+    let mut all = Found::default();
     for part in Part::ALL.into_iter().filter(|part| options.parts.contains(part)) {
         tell(Told::Begins(part, title(part)));
-        let found = match part {
-            Part::Flows => cpu::flows().await?,
-            Part::Cpu => cpu::times(options.cpu_presses).await?,
+        let found: Found = match part {
+            Part::Flows => cpu::flows().await?.into(),
+            Part::Cpu => cpu::times(options.cpu_presses).await?.into(),
             Part::Air => radio::times(options.air_presses, options.seed).await?,
-            Part::Issue => issue::load(options.issue_time).await?,
-            Part::Idle => idle::watch(options.idle_time).await?,
-            Part::Demo => demo_time(options.seed).await?,
+            Part::Issue => issue::load(options.issue_time).await?.into(),
+            Part::Scan => scan::watch(options.scan_time).await?.into(),
+            Part::Idle => idle::watch(options.idle_time).await?.into(),
+            Part::Demo => demo_time(options.seed).await?.into(),
         };
-        take(&mut tell, found);
+        found.rows.iter().for_each(|row| tell(Told::Row(row)));
+        all.rows.extend(found.rows);
+        all.plots.extend(found.plots);
     }
-    Ok(BenchReport::new(rows))
+    Ok(BenchReport::new(all))
 }
 
 /// What the bench tells while it runs.
@@ -108,6 +123,7 @@ fn title(part: Part) -> &'static str {
         Part::Cpu => "Thinking: phone (ring) and lock (RustCrypto), without the air",
         Part::Air => "From press to verdict: 15 ms connection interval, 30 ms advertising, MTU 185",
         Part::Issue => "Keys issued over HTTP by the service on embedded SQLite",
+        Part::Scan => "Listening for doors: 50 advertisers, each heard 10 times a second",
         Part::Idle => "A signed-in core that nobody uses",
         Part::Demo => "The demo",
     }

@@ -1,10 +1,5 @@
 //! From the press to the verdict, on the air.
 
-use std::{
-    collections::VecDeque,
-    time::{Duration, Instant},
-};
-
 use keybutton::{
     press::PressOptions,
     radio::air::{AirControl, Broker, BrokerOptions, Participant},
@@ -12,8 +7,9 @@ use keybutton::{
 use keybutton_protocol::api::DoorId;
 
 use super::{
+    budget::Budget,
     ground::Ground,
-    table::{Bar, Row, percentile},
+    table::{Bar, Found, Plot, Row, Series, Sum, percentile},
 };
 use crate::{
     failure::Failure,
@@ -34,7 +30,7 @@ struct Times {
 }
 
 /// Measures the three flows.
-pub(super) async fn times(presses: u32, seed: u64) -> Result<Vec<Row>, Failure> {
+pub(super) async fn times(presses: u32, seed: u64) -> Result<Found, Failure> {
     let slow = DoorWish { fast: false, ..DoorWish::named(SLOW_DOOR) };
     let ground = Ground::lay(vec![DoorWish::named(FAST_DOOR), slow]).await?;
     let broker = Broker::listen(([127, 0, 0, 1], 0).into(), BrokerOptions { seed }).await?;
@@ -53,11 +49,12 @@ pub(super) async fn times(presses: u32, seed: u64) -> Result<Vec<Row>, Failure> 
     drop(slow_lock);
     drop(phones);
     ground.service.stop().await?;
+    let plots = pictures(&[("fast", &fast), ("known key", &known), ("first opening", &first)]);
     let mut rows = Vec::new();
     rows.extend(figures("fast", fast, Some(300.0)));
     rows.extend(figures("known key", known, None));
     rows.extend(figures("first opening, key downloaded before", first, Some(600.0)));
-    Ok(rows)
+    Ok(Found { rows, plots })
 }
 
 struct Bench<'a> {
@@ -166,22 +163,27 @@ fn figures(what: &str, mut times: Times, bar: Option<f64>) -> [Row; 4] {
     ]
 }
 
-/// Keeps below a lock's signing budget (docs/PROTOCOL.md section 14).
-#[derive(Default)]
-struct Budget(VecDeque<Instant>);
-
-impl Budget {
-    const SIGNATURES: usize = 9;
-    const WINDOW: Duration = Duration::from_millis(10_500);
-
-    async fn wait(&mut self) {
-        if self.0.len() == Self::SIGNATURES
-            && let Some(oldest) = self.0.pop_front()
-        {
-            tokio::time::sleep_until((oldest + Self::WINDOW).into()).await;
-        }
-        self.0.push_back(Instant::now());
-    }
+fn pictures(flows: &[(&str, &Times)]) -> Vec<Plot> {
+    let series = |(what, times): &(&str, &Times)| Series { what: (*what).to_owned(), samples: times.total.clone() };
+    let sum = |(what, times): &(&str, &Times)| Sum {
+        what: (*what).to_owned(),
+        parts: vec![
+            ("on the air", percentile(&mut times.air.clone(), 0.5)),
+            ("phone and lock", percentile(&mut times.own.clone(), 0.5)),
+        ],
+    };
+    vec![
+        Plot::Spread {
+            title: "From press to verdict, simulated air".to_owned(),
+            unit: "ms",
+            series: flows.iter().map(series).collect(),
+        },
+        Plot::Parts {
+            title: "Where the time goes, medians".to_owned(),
+            unit: "ms",
+            sums: flows.iter().map(sum).collect(),
+        },
+    ]
 }
 
 fn bench_failed(why: &str) -> Failure {

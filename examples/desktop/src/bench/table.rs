@@ -15,6 +15,66 @@ pub struct BenchReport {
     pub processors: usize,
     /// The figures.
     pub rows: Vec<Row>,
+    /// What the figures were taken from, as far as a picture says more.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub plots: Vec<Plot>,
+}
+
+/// What one part of the bench found.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Found {
+    /// The figures.
+    pub rows: Vec<Row>,
+    /// What they were taken from.
+    pub plots: Vec<Plot>,
+}
+
+/// Something worth a picture.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+#[serde(tag = "plot", rename_all = "kebab-case")]
+pub enum Plot {
+    /// How samples of the same kind are spread.
+    Spread {
+        /// What they are.
+        title: String,
+        /// Their unit.
+        unit: &'static str,
+        /// The samples, side by side.
+        series: Vec<Series>,
+    },
+    /// What sums are made of.
+    Parts {
+        /// What they are.
+        title: String,
+        /// Their unit.
+        unit: &'static str,
+        /// The sums, side by side.
+        sums: Vec<Sum>,
+    },
+}
+
+/// Samples of one thing.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Series {
+    /// What was measured.
+    pub what: String,
+    /// Each measurement, in their order.
+    pub samples: Vec<f64>,
+}
+
+/// A sum of parts.
+#[derive(Clone, PartialEq, Debug, Serialize)]
+pub struct Sum {
+    /// What it is.
+    pub what: String,
+    /// Its parts, in their order.
+    pub parts: Vec<(&'static str, f64)>,
+}
+
+impl From<Vec<Row>> for Found {
+    fn from(rows: Vec<Row>) -> Self {
+        Self { rows, plots: Vec::new() }
+    }
 }
 
 /// One figure.
@@ -72,23 +132,29 @@ impl Row {
 }
 
 impl BenchReport {
-    /// Judges the rows.
-    pub fn new(rows: Vec<Row>) -> Self {
+    /// Judges what was found.
+    pub fn new(Found { rows, plots }: Found) -> Self {
         let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let passed = rows.iter().all(|row| row.passed != Some(false));
-        Self { version: 1, passed, processors, rows }
+        Self { version: 1, passed, processors, rows, plots }
+    }
+}
+
+impl Bar {
+    /// The bar as text, such as `<= 15`.
+    pub fn text(self) -> String {
+        match self {
+            Self::AtMost(most) => format!("<= {}", number(most)),
+            Self::AtLeast(least) => format!(">= {}", number(least)),
+            Self::Exactly(exactly) => format!("=  {}", number(exactly)),
+        }
     }
 }
 
 /// Prints one figure.
 pub fn print_row(row: &Row) {
     let value = number(row.value);
-    let bar = match row.bar {
-        Some(Bar::AtMost(most)) => format!("<= {}", number(most)),
-        Some(Bar::AtLeast(least)) => format!(">= {}", number(least)),
-        Some(Bar::Exactly(exactly)) => format!("=  {}", number(exactly)),
-        None => String::new(),
-    };
+    let bar = row.bar.map(Bar::text).unwrap_or_default();
     let verdict = match row.passed {
         Some(true) => paint(Paint::Green, "pass"),
         Some(false) => paint(Paint::Red, "FAIL"),
@@ -97,7 +163,8 @@ pub fn print_row(row: &Row) {
     println!("  {:<58} {value:>9} {:<6} {bar:>10}  {verdict}  {}", row.what, row.unit, paint(Paint::Dim, &row.note));
 }
 
-fn number(value: f64) -> String {
+/// A figure with as many digits as it deserves.
+pub fn number(value: f64) -> String {
     match value.abs() {
         0.0 => "0".to_owned(),
         1_000.0.. => format!("{value:.0}"),
@@ -124,8 +191,8 @@ mod tests {
         assert_eq!(Row::new("a", 1.1, "ms").bar(Bar::AtMost(1.0)).passed, Some(false));
         assert_eq!(Row::new("a", 1.0, "1/s").bar(Bar::AtLeast(2.0)).passed, Some(false));
         assert_eq!(Row::new("a", 3.0, "").bar(Bar::Exactly(3.0)).passed, Some(true));
-        assert!(!BenchReport::new(vec![Row::new("a", 2.0, "").bar(Bar::Exactly(3.0))]).passed);
-        assert!(BenchReport::new(vec![Row::new("a", 2.0, "")]).passed);
+        assert!(!BenchReport::new(vec![Row::new("a", 2.0, "").bar(Bar::Exactly(3.0))].into()).passed);
+        assert!(BenchReport::new(vec![Row::new("a", 2.0, "")].into()).passed);
     }
 
     #[test]

@@ -36,6 +36,12 @@ pub struct BluetoothArgs {
 /// Opens the computer's Bluetooth for a phone.
 #[cfg(feature = "bluetooth")]
 pub async fn open_radio(adapter: Option<&str>) -> Result<Arc<dyn Radio>, Failure> {
+    Ok(open_btleplug(adapter).await?)
+}
+
+/// Opens the computer's Bluetooth, and says of which kind the radio is.
+#[cfg(feature = "bluetooth")]
+pub async fn open_btleplug(adapter: Option<&str>) -> Result<Arc<keybutton::radio::btleplug::BtleplugRadio>, Failure> {
     use keybutton::radio::{
         RadioState,
         btleplug::{BtleplugRadio, OpenError},

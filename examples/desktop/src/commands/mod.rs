@@ -88,7 +88,7 @@ impl Cli {
             Command::Stage(args) => {
                 or_stopped(async { stage::run(args, state).await.map(|()| ExitCode::SUCCESS) }).await
             }
-            Command::Bench(args) => bench::run(args).await,
+            Command::Bench(args) => or_stopped(bench::run(args, state)).await,
         };
         result.unwrap_or_else(|failure| {
             eprintln!("{} {failure}", paint(Paint::Red, "error:"));

@@ -1,0 +1,246 @@
+//! Presses over real Bluetooth, beside what a bare program needs on the same adapters in the same run.
+//!
+//! The floor is a program that does with the same library what cannot be left out: listen until the peripheral is
+//! heard, connect, discover, subscribe, write one value, wait for the notification that answers it. It begins where a
+//! press begins, and takes turns with the presses, so that whatever slows the machine down slows both.
+
+#[cfg(target_os = "linux")]
+mod echo;
+mod floor;
+mod judge;
+
+use std::{sync::Arc, time::Duration};
+
+use keybutton::{
+    outcome::PressOutcome,
+    press::PressOptions,
+    radio::btleplug::{BtleplugRadio, LinkSteps},
+};
+use keybutton_protocol::api::DoorId;
+
+use self::{
+    floor::{Floor, Peer},
+    judge::{Sample, Samples},
+};
+use super::{budget::Budget, table::BenchReport};
+use crate::{failure::Failure, phone::Phone};
+
+/// What is measured.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct BluetoothOptions {
+    /// The phone's adapter; `None` is the first one.
+    pub adapter: Option<String>,
+    /// How many presses of each kind.
+    pub presses: u32,
+}
+
+/// At which door.
+#[derive(Debug)]
+pub enum At {
+    /// At a lock of the bench's own, on this adapter of the same computer.
+    OwnLock(String),
+    /// At a door that is there, with a phone that opens it, on the radio that the phone uses.
+    Door(Box<Phone>, Arc<BtleplugRadio>, DoorId),
+}
+
+/// Long enough for a stack that takes seconds to drop each link before.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+/// The pause after each link's end: the lock has to advertise again, and the radio to come to rest.
+const REST: Duration = Duration::from_secs(1);
+
+/// How often a link is looked at that is being dropped.
+const LOOK: Duration = Duration::from_millis(50);
+
+/// Measures; `tell` hears of each round as it begins.
+pub async fn measure(options: &BluetoothOptions, at: At, mut tell: impl FnMut(&str)) -> Result<BenchReport, Failure> {
+    match at {
+        At::OwnLock(lock_adapter) => own::measure(options, &lock_adapter, &mut tell).await,
+        At::Door(phone, radio, door) => {
+            let bench = Bench { radio, floor: None, peer: Peer::Lock, door, budget: Budget::default() };
+            at_door(bench, &phone, options.presses, &mut tell).await
+        }
+    }
+}
+
+/// Presses at a door that is there: with one phone there is one first opening at most, so that fast presses only are
+/// measured. The floor writes what a phone writes first and waits for what the lock answers.
+async fn at_door(
+    mut bench: Bench,
+    phone: &Phone,
+    presses: u32,
+    tell: &mut dyn FnMut(&str),
+) -> Result<BenchReport, Failure> {
+    tell("meeting the lock");
+    bench.press(phone).await?;
+    let mut samples = Samples::default();
+    for round in 1..=presses {
+        tell(&format!("round {round} of {presses}"));
+        bench.floor(&mut samples).await?;
+        samples.fast.push(bench.press(phone).await?.is(1)?);
+    }
+    Ok(BenchReport::new(judge::judge(&samples, "the lock's answer to a phone's first message")))
+}
+
+/// A press, and the steps of its link.
+struct Pressed {
+    outcome: PressOutcome,
+    steps: LinkSteps,
+}
+
+struct Bench {
+    radio: Arc<BtleplugRadio>,
+    /// Open once the first press has found the lock.
+    floor: Option<Floor>,
+    peer: Peer,
+    door: DoorId,
+    budget: Budget,
+}
+
+impl Bench {
+    /// Presses, and waits until the link is gone.
+    async fn press(&mut self, phone: &Phone) -> Result<Pressed, Failure> {
+        self.budget.wait().await;
+        let options = PressOptions { deadline: DEADLINE, ..PressOptions::door(self.door.clone()) };
+        let mut pressing = phone.press(options)?;
+        let outcome = pressing.outcome().await?;
+        pressing.press().settled().done().await;
+        let steps = self.radio.last_link_steps().ok_or_else(|| bench_failed("a press had no link"))?;
+        let floor = match &mut self.floor {
+            Some(floor) => floor,
+            None => self.floor.insert(Floor::open(self.radio.adapter(), self.peer).await?),
+        };
+        floor.rest(&steps.peripheral).await?;
+        Ok(Pressed { outcome, steps })
+    }
+
+    /// Does once what a bare program does.
+    async fn floor(&mut self, samples: &mut Samples) -> Result<(), Failure> {
+        let (Some(floor), Some(steps)) = (&mut self.floor, self.radio.last_link_steps()) else {
+            return Err(bench_failed("the lock is not known yet"));
+        };
+        let found = floor.once(&steps.peripheral).await?;
+        samples.floor.push(found.sample);
+        samples.round_trips.extend(found.round_trips);
+        Ok(())
+    }
+}
+
+impl Pressed {
+    /// The sample, if the press was what it should have been.
+    fn is(self, round_trips: u32) -> Result<Sample, Failure> {
+        let metrics = &self.outcome.metrics;
+        let (name, links) = (self.outcome.outcome.name(), metrics.links);
+        if name != "opened" || metrics.round_trips != round_trips || links != 1 {
+            let code = self.outcome.outcome.code().map_or("", |code| code.entry().name);
+            return Err(bench_failed(&format!(
+                "a press ended {name} {code} after {} round trips instead of {round_trips}, on {links} links",
+                metrics.round_trips
+            )));
+        }
+        let phase = |name: &str| {
+            let all = metrics.phases.iter().filter(|time| time.phase == name).map(|time| time.micros).sum();
+            Duration::from_micros(all)
+        };
+        let (total, search, link) = (Duration::from_micros(metrics.total_us), phase("searching"), phase("connecting"));
+        Ok(Sample {
+            search,
+            connect: self.steps.connect,
+            discover: self.steps.discover + self.steps.subscribe,
+            transaction: total.saturating_sub(search + link),
+            total,
+        })
+    }
+}
+
+#[cfg(target_os = "linux")]
+mod own {
+    use super::*;
+    use crate::{
+        bench::ground::Ground,
+        bluetooth::open_btleplug,
+        lock_host::{LockOptions, VirtualLock},
+        organization::DoorWish,
+    };
+
+    const DOOR: &str = "Bench door";
+
+    /// Sets up a lock of its own with an echo beside it, and as many phones as there are first openings.
+    pub(super) async fn measure(
+        options: &BluetoothOptions,
+        lock_adapter: &str,
+        tell: &mut dyn FnMut(&str),
+    ) -> Result<BenchReport, Failure> {
+        tell("setting up the service and the lock");
+        let ground = Ground::lay(vec![DoorWish::named(DOOR)]).await?;
+        let _echo = echo::Echo::start(lock_adapter).await?;
+        let folder = ground.folder(DOOR)?;
+        let lock = VirtualLock::start(LockOptions::bluetooth(folder, Some(lock_adapter.to_owned()), DOOR)).await?;
+        let radio = open_btleplug(options.adapter.as_deref()).await?;
+        if radio.adapter() == lock_adapter {
+            return Err(Failure::new(
+                "same-adapter",
+                format_args!("lock and phone can't both use {lock_adapter}"),
+                "Name two adapters: the lock's as --lock-adapter, the phone's as --adapter.",
+            ));
+        }
+        let mut phones = Vec::new();
+        for number in 0..=options.presses {
+            tell(&format!("enrolling phone {} of {}", number + 1, options.presses + 1));
+            phones.push(phone(&ground, radio.clone(), &format!("Member {number}")).await?);
+        }
+        let door = ground.door(0)?.clone();
+        let mut bench = Bench { radio, floor: None, peer: Peer::Echo, door, budget: Budget::default() };
+        let samples = rounds(&mut bench, &phones, tell).await?;
+        drop(phones);
+        drop(lock);
+        ground.service.stop().await?;
+        Ok(BenchReport::new(judge::judge(&samples, "an echo beside the lock")))
+    }
+
+    /// The first phone warms everything up and presses again and again; each other one opens for the first time.
+    async fn rounds(bench: &mut Bench, phones: &[Phone], tell: &mut dyn FnMut(&str)) -> Result<Samples, Failure> {
+        let (known, strangers) = phones.split_first().ok_or_else(|| bench_failed("it has no phone"))?;
+        tell("warming up");
+        bench.press(known).await?;
+        bench.floor(&mut Samples::default()).await?;
+        let mut samples = Samples::default();
+        for (round, stranger) in strangers.iter().enumerate() {
+            tell(&format!("round {} of {}", round + 1, strangers.len()));
+            bench.floor(&mut samples).await?;
+            samples.fast.push(bench.press(known).await?.is(1)?);
+            samples.first.push(bench.press(stranger).await?.is(3)?);
+        }
+        Ok(samples)
+    }
+
+    async fn phone(ground: &Ground, radio: Arc<BtleplugRadio>, name: &str) -> Result<Phone, Failure> {
+        ground.member(name).await?;
+        let (service, app) = (ground.service.url().to_owned(), ground.organization.app().clone());
+        let phone = Phone::with_radio(radio, &ground.state.phone(name)?, name.to_owned(), service, app)?;
+        phone.sign_in(ground.organization.token(name)?).await?;
+        Ok(phone)
+    }
+}
+
+#[cfg(not(target_os = "linux"))]
+mod own {
+    use super::*;
+
+    /// A lock by Bluetooth needs BlueZ.
+    pub(super) async fn measure(
+        _: &BluetoothOptions,
+        _: &str,
+        _: &mut dyn FnMut(&str),
+    ) -> Result<BenchReport, Failure> {
+        Err(crate::bluetooth::not_built())
+    }
+}
+
+fn bench_failed(why: &str) -> Failure {
+    Failure::new(
+        "bench-failed",
+        format_args!("the bench failed: {why}"),
+        "Look at `keybutton doctor --bluetooth`, see that nobody else uses the adapters, and start it again.",
+    )
+}
