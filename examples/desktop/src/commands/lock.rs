@@ -9,6 +9,7 @@ use keybutton_protocol::verdict::ClockState;
 
 use super::{
     apdu::{self, TapLockArgs},
+    door_hardware::{DoorHardwareArgs, wires_text},
     knobs::{KnobArgs, place},
     stopped,
 };
@@ -16,7 +17,7 @@ use crate::{
     bluetooth::BluetoothArgs,
     console::{Paint, paint},
     failure::Failure,
-    lock_host::{LockEvent, LockFolder, LockOptions, VirtualLock},
+    lock_host::{Fittings, LockEvent, LockFolder, LockOptions, VirtualLock},
     organization::Organization,
     service_client::ServiceClient,
     session::{SAMPLE, Sample, Where},
@@ -44,6 +45,8 @@ pub struct LockArgs {
     #[command(flatten)]
     radio: BluetoothArgs,
     #[command(flatten)]
+    hardware: DoorHardwareArgs,
+    #[command(flatten)]
     knobs: KnobArgs,
     #[command(flatten, next_help_heading = "NFC taps over a pipe")]
     tap: TapLockArgs,
@@ -69,7 +72,7 @@ pub async fn run(args: LockArgs, state: Option<PathBuf>) -> Result<(), Failure> 
         let provision = folder.claim(&service, &code).await?;
         println!("claimed as lock {} of {}", provision.number, provision.name);
     }
-    let (options, heard) = if args.radio.bluetooth {
+    let (mut options, heard) = if args.radio.bluetooth {
         let adapter = args.radio.adapter.clone();
         let heard = adapter.clone().unwrap_or_else(|| "the first adapter".to_owned());
         (LockOptions::bluetooth(path, adapter, door), format!("advertises by Bluetooth on {heard}"))
@@ -80,9 +83,14 @@ pub async fn run(args: LockArgs, state: Option<PathBuf>) -> Result<(), Failure> 
         options.participant.knobs = args.knobs.apply(options.participant.knobs);
         (options, format!("is on the air at {air}"))
     };
+    options.fittings = args.hardware.fittings();
+    let moves = match &options.fittings {
+        Fittings::Screen => String::new(),
+        Fittings::Gpio(wiring) => format!(", drives {}", wires_text(wiring)),
+    };
     let lock = VirtualLock::start(options).await?;
     let mut events = lock.events();
-    println!("{} {} {heard}; stop with Ctrl-C", paint(Paint::Green, "running"), door);
+    println!("{} {} {heard}{moves}; stop with Ctrl-C", paint(Paint::Green, "running"), door);
     let end = stopped();
     tokio::pin!(end);
     loop {

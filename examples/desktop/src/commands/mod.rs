@@ -5,6 +5,7 @@ mod apdu;
 mod bench;
 mod demo;
 mod doctor;
+mod door_hardware;
 mod knobs;
 mod lock;
 mod nearby;
@@ -50,7 +51,7 @@ enum Command {
     /// Run the simulated radio alone, or turn its knobs
     Air(air::AirArgs),
     /// Run a virtual lock, or a reader of NFC taps over a byte pipe
-    Lock(lock::LockArgs),
+    Lock(Box<lock::LockArgs>),
     /// Be the phone of NFC taps over a byte pipe
     Tap(apdu::TapArgs),
     /// Press the Key Button
@@ -80,7 +81,7 @@ impl Cli {
             Command::Demo(args) => or_stopped(demo::run(args)).await,
             Command::Serve(args) => serve::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Air(args) => air::run(args, state).await.map(|()| ExitCode::SUCCESS),
-            Command::Lock(args) => lock::run(args, state).await.map(|()| ExitCode::SUCCESS),
+            Command::Lock(args) => lock::run(*args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Tap(args) => apdu::tap(args).await.map(|()| ExitCode::SUCCESS),
             Command::Press(args) => press::run(args, state).await,
             Command::Nearby(args) => nearby::run(args, state).await.map(|()| ExitCode::SUCCESS),

@@ -20,7 +20,11 @@ use keybutton_protocol::{
 };
 use tokio::sync::{broadcast, mpsc, watch};
 
-use super::{Command, FileStore, LockEvent, LockFolder, LockOptions, LockView, radio::LockRadio};
+use super::{
+    Command, FileStore, LockEvent, LockFolder, LockOptions, LockView,
+    hardware::{self, Hardware, Sensed, Sensors},
+    radio::LockRadio,
+};
 use crate::failure::Failure;
 
 type Crypto = RustCrypto<SysRng>;
@@ -36,20 +40,16 @@ pub(super) struct Outlets {
 pub(super) struct Board {
     reader: Reader<Box<Memory<Crypto>>, Crypto, RustSigner, FileStore>,
     radio: LockRadio,
+    hardware: Box<dyn Hardware>,
+    sensors: Sensors,
     outlets: Outlets,
     started: Instant,
     links: HashMap<LinkId, air::LinkId>,
     last_link: u16,
-    bolt: Bolt,
-    playing: Option<(Feedback, Uptime)>,
-}
-
-/// The simulated bolt.
-struct Bolt {
-    travel: Duration,
-    jammed: bool,
     withdrawn: bool,
-    moving: Option<(Uptime, BoltEvent)>,
+    playing: Option<(Feedback, Uptime)>,
+    /// The hardware is gone: the lock ends with this.
+    broken: Option<Failure>,
 }
 
 /// An action of the reader, kept until the reader is done with its turn.
@@ -65,6 +65,7 @@ enum Todo {
 /// What woke the board.
 enum Wake {
     Radio(PeripheralEvent),
+    Sensed(Sensed),
     Command(Option<Command>),
     Time,
 }
@@ -83,6 +84,7 @@ impl Board {
             }
             None => (None, None),
         };
+        let (hardware, sensors) = hardware::open(options)?;
         let boot = Boot { uptime: Uptime(0), retained_clock };
         let reader = Reader::new(Box::new(Memory::new()), env, config, boot).map_err(|error| {
             Failure::new(
@@ -94,16 +96,19 @@ impl Board {
         Ok(Self {
             reader,
             radio,
+            hardware,
+            sensors,
             outlets,
             started: Instant::now(),
             links: HashMap::new(),
             last_link: 0,
-            bolt: Bolt { travel: options.bolt_travel, jammed: false, withdrawn: false, moving: None },
+            withdrawn: false,
             playing: None,
+            broken: None,
         })
     }
 
-    /// Runs the lock until nobody can command it any more, or its radio is gone.
+    /// Runs the lock until nobody can command it any more, or its radio or its hardware is gone.
     pub(super) async fn run(mut self, mut ready: impl FnMut()) -> Result<(), Failure> {
         self.feed(Input::Deadline);
         ready();
@@ -115,12 +120,17 @@ impl Board {
             match wake {
                 Wake::Radio(PeripheralEvent::Down) => return Err(self.radio.lost()),
                 Wake::Radio(event) => self.radio(event),
+                Wake::Sensed(sensed) => self.sensed(sensed),
                 Wake::Command(Some(command)) => self.command(command),
                 Wake::Command(None) => {
                     self.radio.stop().await;
                     return Ok(());
                 }
                 Wake::Time => self.time(),
+            }
+            if let Some(failure) = self.broken.take() {
+                self.radio.stop().await;
+                return Err(failure);
             }
         }
     }
@@ -130,6 +140,7 @@ impl Board {
         tokio::select! {
             biased;
             event = self.radio.next_event() => Wake::Radio(event),
+            sensed = self.sensors.next() => Wake::Sensed(sensed),
             command = self.outlets.commands.recv() => Wake::Command(command),
             () = sleep_until(next.map(|at| self.started + Duration::from_millis(at.0))) => Wake::Time,
         }
@@ -139,7 +150,7 @@ impl Board {
         let now = self.now();
         let signal = self.playing.and_then(|(feedback, start)| feedback.at(start, now)).map(|(_, until)| until);
         let ended = self.playing.is_some() && signal.is_none();
-        [self.reader.next_deadline(), self.bolt.moving.map(|(at, _)| at), signal, ended.then_some(now)]
+        [self.reader.next_deadline(), self.hardware.bolt_due(), signal, ended.then_some(now)]
             .into_iter()
             .flatten()
             .min()
@@ -188,9 +199,25 @@ impl Board {
         match command {
             Command::Privacy(on) => self.feed(Input::Privacy { on }),
             Command::Lockdown(lockdown) => self.feed(Input::Maintenance(Maintenance::Lockdown(lockdown))),
-            Command::Jam(jammed) => self.bolt.jammed = jammed,
-            Command::Door(open) => self.feed(Input::Door(if open { DoorEvent::Opened } else { DoorEvent::Closed })),
+            Command::Jam(jammed) => self.hardware.jam(jammed),
+            Command::Door(open) => self.door(open),
         }
+    }
+
+    fn sensed(&mut self, sensed: Sensed) {
+        match sensed {
+            Sensed::BoltInPlace(in_place) => match self.hardware.bolt_sensed(in_place) {
+                Some(event) => self.bolt_rests(event),
+                None => self.bolt_arrives(),
+            },
+            Sensed::DoorClosed(closed) => self.door(!closed),
+            Sensed::Privacy(on) => self.feed(Input::Privacy { on }),
+            Sensed::Lost(failure) => self.broken = Some(failure),
+        }
+    }
+
+    fn door(&mut self, open: bool) {
+        self.feed(Input::Door(if open { DoorEvent::Opened } else { DoorEvent::Closed }));
     }
 
     /// One turn of the reader, then what it said.
@@ -254,18 +281,17 @@ impl Board {
 
     /// Starts at the time the reader was told, so that a slow turn of it does not put the bolt behind its deadlines.
     fn move_bolt(&mut self, command: BoltCommand, now: Uptime) {
-        let target = match command {
-            BoltCommand::Open(_) | BoltCommand::HoldOpen => BoltEvent::Withdrawn,
-            BoltCommand::Secure => BoltEvent::Secured,
-        };
-        let event = if self.bolt.jammed { BoltEvent::Jammed } else { target };
-        self.bolt.moving = Some((now + self.bolt.travel, event));
-        self.outlets.view.send_modify(|view| view.moving = true);
+        match self.hardware.move_bolt(command, now) {
+            Ok(()) => self.outlets.view.send_modify(|view| view.moving = true),
+            Err(failure) => {
+                self.broken = Some(failure);
+                self.bolt_rests(BoltEvent::MotorFault);
+            }
+        }
     }
 
     fn bolt_arrives(&mut self) {
-        let now = self.now();
-        if let Some((_, event)) = self.bolt.moving.take_if(|(at, _)| *at <= now) {
+        if let Some(event) = self.hardware.bolt_rests(self.now()) {
             self.bolt_rests(event);
         }
     }
@@ -274,10 +300,10 @@ impl Board {
         let withdrawn = match event {
             BoltEvent::Withdrawn => true,
             BoltEvent::Secured => false,
-            BoltEvent::Jammed | BoltEvent::MotorFault => self.bolt.withdrawn,
+            BoltEvent::Jammed | BoltEvent::MotorFault => self.withdrawn,
         };
-        let opened = withdrawn && !self.bolt.withdrawn;
-        self.bolt.withdrawn = withdrawn;
+        let opened = withdrawn && !self.withdrawn;
+        self.withdrawn = withdrawn;
         self.outlets.view.send_modify(|view| {
             view.moving = false;
             view.withdrawn = withdrawn;
@@ -299,6 +325,9 @@ impl Board {
             (view.light, view.tone_hz) = (light, tone_hz);
             changed
         });
+        if let Err(failure) = self.hardware.show(light, tone_hz) {
+            self.broken = Some(failure);
+        }
     }
 
     fn count_links(&self) {

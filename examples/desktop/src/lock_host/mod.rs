@@ -1,7 +1,8 @@
-//! A lock on a laptop: the reference lock with RustCrypto, a store in a file, the air for its radio, a screen for its
-//! light and buzzer, and a bolt that counts its movements.
+//! A lock on a laptop: the reference lock with RustCrypto, a store in a file, the air or Bluetooth for its radio, and for
+//! its bolt, light and buzzer a screen or a door's real ones.
 
 mod board;
+mod hardware;
 mod provision;
 mod radio;
 mod store;
@@ -21,6 +22,7 @@ use keybutton_lock::{
 };
 use tokio::sync::{broadcast, mpsc, oneshot, watch};
 
+pub use hardware::{Fittings, LineName, Part, Pull, Wire, Wiring};
 pub use provision::LockFolder;
 pub use radio::Medium;
 pub use store::FileStore;
@@ -39,7 +41,9 @@ pub struct LockOptions {
     pub medium: Medium,
     /// Its name, place and knobs on the air.
     pub participant: Participant,
-    /// How long the bolt takes to move.
+    /// What it moves and shows.
+    pub fittings: Fittings,
+    /// How long the bolt takes to move where it is only counted.
     pub bolt_travel: Duration,
     /// Its clock did not survive the power cut: it does not know the time until a phone brings it.
     pub clock_lost: bool,
@@ -63,6 +67,7 @@ impl LockOptions {
             folder,
             medium,
             participant: Participant::named(name),
+            fittings: Fittings::Screen,
             bolt_travel: Duration::from_millis(60),
             clock_lost: false,
             clock_ahead_s: 0,
