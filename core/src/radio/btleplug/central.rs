@@ -78,6 +78,11 @@ impl Watch {
     async fn start(&mut self) {
         self.wanted = true;
         self.sightings.forget_strangers();
+        // On Linux a scan switches the adapter on. Whoever switched it off meanwhile wants it off.
+        let state = self.shared.read_state().await;
+        if state != RadioState::On {
+            return self.shared.state_changed(state);
+        }
         let filter = ScanFilter { services: vec![SERVICE] };
         match self.shared.adapter.start_scan(filter).await {
             Ok(()) => self.scanning = true,

@@ -94,9 +94,10 @@ impl Advertiser {
 
     async fn run(&self, arguments: &[&str]) -> Result<(), String> {
         let mut child = Command::new(TOOL)
-            .args(["--index", &self.adapter, "--timeout", "5"])
+            // Not its `--timeout`: with it the tool stays for as long even when it is done.
+            .args(["--index", &self.adapter])
             .args(arguments)
-            // At the end of its input the tool leaves before it is done: the pipe stays open until it is.
+            // At the end of its input it leaves before it is done: the pipe stays open until it is.
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
