@@ -39,6 +39,7 @@ $b ifconfig lo 127.0.0.1 up
 $b hostname ble-vm
 mark mounted
 load /modules.bluetooth
+load /modules.gpio
 
 out=
 for port in /sys/class/virtio-ports/*; do

@@ -6,6 +6,7 @@
 // A test without the test harness: what is unexpected ends a scenario.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+mod gpio;
 mod leaks;
 mod scenarios;
 mod world;

@@ -6,14 +6,14 @@ use keybutton::{Outcome, PressOutcome};
 use keybutton_desktop::lock_host::Command;
 
 use crate::{
-    leaks,
+    gpio, leaks,
     world::{Door, World, opened, patiently, power, reach, refused},
 };
 
 type Scenario = for<'a> fn(&'a mut World) -> Pin<Box<dyn Future<Output = ()> + 'a>>;
 
 /// All scenarios, in their order.
-pub const ALL: [(&str, Scenario); 9] = [
+pub const ALL: [(&str, Scenario); 10] = [
     ("first_press_and_fast_press", |world| Box::pin(first_and_fast(world))),
     ("two_locks_side_by_side", |world| Box::pin(two_locks(world))),
     ("refusal_by_the_lock", |world| Box::pin(refusal(world))),
@@ -21,6 +21,7 @@ pub const ALL: [(&str, Scenario); 9] = [
     ("link_cut_at_each_step", |world| Box::pin(link_cut(world))),
     ("lock_out_of_range", |world| Box::pin(out_of_range(world))),
     ("phone_with_its_bluetooth_off", |world| Box::pin(bluetooth_off(world))),
+    ("bolt_light_and_sensors_on_gpio_lines", |world| Box::pin(gpio::real_lines(world))),
     ("many_presses_without_a_leak", |world| Box::pin(leaks::many_presses(world))),
     ("revoked_member", |world| Box::pin(revoked(world))),
 ];

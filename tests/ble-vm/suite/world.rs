@@ -5,7 +5,7 @@ use std::{path::PathBuf, process::Command, time::Duration};
 use keybutton::{Outcome, PressOptions, PressOutcome};
 use keybutton_desktop::{
     bluetooth::open_radio,
-    lock_host::{LockFolder, LockOptions, VirtualLock},
+    lock_host::{Fittings, LockFolder, LockOptions, VirtualLock},
     organization::{DoorWish, Organization},
     phone::{News, Phone, Pressing},
     service_host::ServiceHost,
@@ -97,6 +97,18 @@ impl Door {
     /// Stops the lock.
     pub fn power_cut(&mut self) {
         self.lock = None;
+    }
+
+    /// How the lock runs.
+    pub fn options(&self) -> LockOptions {
+        self.options.clone()
+    }
+
+    /// Starts the lock again on the same store, with other fittings.
+    pub async fn refit(&mut self, fittings: Fittings) {
+        self.power_cut();
+        self.options.fittings = fittings;
+        self.power_up().await;
     }
 
     /// Starts the lock again on the same store.

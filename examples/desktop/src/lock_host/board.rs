@@ -22,7 +22,7 @@ use tokio::sync::{broadcast, mpsc, watch};
 
 use super::{
     Command, FileStore, LockEvent, LockFolder, LockOptions, LockView,
-    hardware::{self, Hardware, Sensed, Sensors},
+    hardware::{Hardware, Sensed, Sensors},
     radio::LockRadio,
 };
 use crate::failure::Failure;
@@ -72,7 +72,12 @@ enum Wake {
 
 impl Board {
     /// Powers the lock up. It moves nothing and advertises only once it runs.
-    pub(super) fn start(options: &LockOptions, radio: LockRadio, outlets: Outlets) -> Result<Self, Failure> {
+    pub(super) fn start(
+        options: &LockOptions,
+        (hardware, sensors): (Box<dyn Hardware>, Sensors),
+        radio: LockRadio,
+        outlets: Outlets,
+    ) -> Result<Self, Failure> {
         let folder = LockFolder::new(options.folder.clone());
         let env =
             Env { crypto: RustCrypto::new(SysRng), signer: folder.signer()?, store: FileStore::open(&folder.store())? };
@@ -84,7 +89,6 @@ impl Board {
             }
             None => (None, None),
         };
-        let (hardware, sensors) = hardware::open(options)?;
         let boot = Boot { uptime: Uptime(0), retained_clock };
         let reader = Reader::new(Box::new(Memory::new()), env, config, boot).map_err(|error| {
             Failure::new(

@@ -230,8 +230,9 @@ fn run(
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(|error| cannot_start(&error))?;
     runtime.block_on(async {
+        let hardware = hardware::open(options)?;
         let radio = radio::LockRadio::join(&options.medium, &options.participant).await?;
-        let board = board::Board::start(options, radio, outlets)?;
+        let board = board::Board::start(options, hardware, radio, outlets)?;
         board
             .run(|| {
                 if let Some(ready) = ready.take() {

@@ -10,11 +10,11 @@ use std::{
 
 use gpiocdev::{
     Chip, Request,
-    line::{Bias, EdgeDetection, EdgeKind, Offset, Value},
+    line::{Bias, EdgeDetection, Offset, Value},
     request::Builder,
     tokio::AsyncRequest,
 };
-use tokio::sync::mpsc;
+use tokio::{sync::mpsc, time::timeout};
 
 use super::{LineName, Part, Pull, Sensed, Wire, Wiring, relay::Lines};
 use crate::failure::Failure;
@@ -26,8 +26,8 @@ const FIRST: &str = "gpiochip0";
 /// Who the kernel says holds the lines.
 const CONSUMER: &str = "keybutton lock";
 
-/// How long a sensor has to stay as it is before it counts: contacts bounce for a few milliseconds.
-const DEBOUNCE: Duration = Duration::from_millis(10);
+/// How long all sensors have to be quiet before they count: contacts bounce for a few milliseconds.
+const BOUNCE: Duration = Duration::from_millis(10);
 
 /// The lines of a door's parts. They are off from the moment they are taken.
 #[derive(Debug)]
@@ -141,31 +141,28 @@ fn resolve<'w>(chip: &Chip, wiring: &'w Wiring) -> Result<Vec<(Offset, &'w Wire)
 fn watch(path: &Path, wires: &[(Offset, &Wire)]) -> Result<mpsc::UnboundedReceiver<Sensed>, Failure> {
     let mut builder = builder(path);
     for (offset, wire) in wires {
-        builder
-            .with_line(*offset)
-            .as_input()
-            .with_edge_detection(EdgeDetection::BothEdges)
-            .with_debounce_period(DEBOUNCE)
-            .with_bias(wire.pull.map(|pull| match pull {
+        builder.with_line(*offset).as_input().with_edge_detection(EdgeDetection::BothEdges).with_bias(wire.pull.map(
+            |pull| match pull {
                 Pull::Up => Bias::PullUp,
                 Pull::Down => Bias::PullDown,
-            }));
+            },
+        ));
         polarity(&mut builder, wire);
     }
     let request = builder.request().map_err(|error| refused(path, "watch the sensors", &error))?;
-    let parts: BTreeMap<Offset, Part> = wires.iter().map(|(offset, wire)| (*offset, wire.part)).collect();
     let (sender, receiver) = mpsc::unbounded_channel();
-    // Read after the lines are watched, so that no change falls in between.
-    for (offset, part) in &parts {
-        let value = request.value(*offset).map_err(|error| refused(path, "read the sensors", &error))?;
-        // The receiver is below.
-        let _ = sender.send(sensed(*part, value == Value::Active));
-    }
-    let events = AsyncRequest::new(request);
+    let mut watcher = Watcher {
+        request: AsyncRequest::new(request),
+        parts: wires.iter().map(|(offset, wire)| (*offset, (wire.part, None))).collect(),
+        sender,
+    };
+    // After the lines are watched, so that no change falls in between.
+    watcher.tell().map_err(|error| refused(path, "read the sensors", &error))?;
     let chip = path.display().to_string();
     tokio::spawn(async move {
+        let sender = watcher.sender.clone();
         tokio::select! {
-            failure = listen(&events, &parts, &sender) => {
+            failure = watcher.run() => {
                 let _ = sender.send(Sensed::Lost(gone(&chip, &failure)));
             }
             () = sender.closed() => {}
@@ -174,22 +171,42 @@ fn watch(path: &Path, wires: &[(Offset, &Wire)]) -> Result<mpsc::UnboundedReceiv
     Ok(receiver)
 }
 
-/// Passes changes on; returns why it no longer can.
-async fn listen(
-    events: &AsyncRequest,
-    parts: &BTreeMap<Offset, Part>,
-    sender: &mpsc::UnboundedSender<Sensed>,
-) -> gpiocdev::Error {
-    loop {
-        match events.read_edge_event().await {
-            Ok(event) => {
-                if let Some(part) = parts.get(&event.offset) {
-                    // Whoever has gone will not wait for it.
-                    let _ = sender.send(sensed(*part, event.kind == EdgeKind::Rising));
+/// The sensors' lines, and what was told of each.
+struct Watcher {
+    request: AsyncRequest,
+    parts: BTreeMap<Offset, (Part, Option<Value>)>,
+    sender: mpsc::UnboundedSender<Sensed>,
+}
+
+impl Watcher {
+    /// Passes changes on; returns why it no longer can.
+    async fn run(&mut self) -> gpiocdev::Error {
+        loop {
+            if let Err(error) = self.request.read_edge_event().await {
+                return error;
+            }
+            // The kernel's own debouncing does not work on chips behind a bus.
+            while let Ok(event) = timeout(BOUNCE, self.request.read_edge_event()).await {
+                if let Err(error) = event {
+                    return error;
                 }
             }
-            Err(error) => return error,
+            if let Err(error) = self.tell() {
+                return error;
+            }
         }
+    }
+
+    /// Tells what is no longer as it was told before.
+    fn tell(&mut self) -> gpiocdev::Result<()> {
+        for (offset, (part, told)) in &mut self.parts {
+            let value = self.request.as_ref().value(*offset)?;
+            if told.replace(value) != Some(value) {
+                // Whoever has gone will not wait for it.
+                let _ = self.sender.send(sensed(*part, value == Value::Active));
+            }
+        }
+        Ok(())
     }
 }
 
