@@ -70,6 +70,7 @@ pub mod http;
 pub mod keyring;
 pub mod log;
 pub mod outcome;
+mod pairs;
 pub mod pending;
 pub mod press;
 pub mod radio;

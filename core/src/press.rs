@@ -53,7 +53,7 @@ impl Default for PressOptions {
 ///
 /// Called from the core's own threads, in order, one call at a time, and never while the core holds a lock. A listener
 /// that blocks or panics holds up nobody but itself.
-#[cfg_attr(feature = "uniffi", uniffi::export(foreign))]
+#[cfg_attr(feature = "uniffi", uniffi::export(callback_interface))]
 pub trait PressListener: Send + Sync + 'static {
     /// The press has entered a phase.
     fn on_phase(&self, phase: Phase);

@@ -1,6 +1,6 @@
 //! Contact with the access service: rights, enrolment, keys, uploads.
 
-use std::{sync::Arc, time::Duration};
+use std::{pin::Pin, sync::Arc, time::Duration};
 
 use keybutton_protocol::{
     api::{AckToken, ButtonState, Bytes, Decision, DeviceId, EnrolDevice, HiddenReason, KeyBundle, Rights},
@@ -14,9 +14,9 @@ use super::{
 };
 use crate::{
     device_key::sign,
-    download::{self, Answer, Call, MAX_ANSWER},
+    download::{self, Answer, Call, MAX_ANSWER, Request},
     error::{ErrorCode, KeyError},
-    http::{HttpHeader, HttpRequest, exchange},
+    http::{HttpHeader, HttpRequest, HttpResponse, exchange},
     keyring::{AuditEnvelope, Keyring},
 };
 
@@ -242,31 +242,41 @@ impl Inner {
 
     /// Sends one call and reads its answer.
     pub(super) async fn call<T: Answer>(&self, call: &Call<T>) -> Result<T, KeyError> {
-        let request = &call.request;
-        let header = |(name, value): &(&'static str, zeroize::Zeroizing<String>)| HttpHeader {
-            name: (*name).to_owned(),
-            value: value.clone(),
-        };
-        // The path may hold identifiers: the log gets what comes before them.
-        let shown = request.path.split(['?']).next().unwrap_or_default();
-        let shown = shown.split('/').take(3).collect::<Vec<_>>().join("/");
-        let sent = HttpRequest {
-            method: request.method,
-            url: format!("{}{}", self.service, request.path),
-            headers: request.headers.iter().map(header).collect(),
-            body: request.body.clone().unwrap_or_default(),
-            timeout: REQUEST_TIMEOUT,
-            max_answer: u32::try_from(MAX_ANSWER).unwrap_or(u32::MAX),
-        };
-        let begun = self.platform.clock.monotonic_us();
-        let method = request.method.as_str();
-        let response = exchange(&*self.platform.http, sent).await.map_err(|error| {
-            self.log.debug("contact", format_args!("{method} {shown}: {error}"));
-            KeyError::from(error)
-        })?;
-        let took = self.platform.clock.monotonic_us().saturating_sub(begun);
-        self.log.debug("contact", format_args!("{method} {shown}: {} in {took} µs", response.status));
+        let response = self.exchange(&call.request).await?;
         call.read(response.status, &response.body).map_err(KeyError::from)
+    }
+
+    /// Sends a request. In a box, since every call would bring all of it along.
+    fn exchange<'a>(
+        &'a self,
+        request: &'a Request,
+    ) -> Pin<Box<dyn Future<Output = Result<HttpResponse, KeyError>> + Send + 'a>> {
+        Box::pin(async move {
+            let header = |(name, value): &(&'static str, zeroize::Zeroizing<String>)| HttpHeader {
+                name: (*name).to_owned(),
+                value: value.clone(),
+            };
+            // The path may hold identifiers: the log gets what comes before them.
+            let shown = request.path.split(['?']).next().unwrap_or_default();
+            let shown = shown.split('/').take(3).collect::<Vec<_>>().join("/");
+            let sent = HttpRequest {
+                method: request.method,
+                url: format!("{}{}", self.service, request.path),
+                headers: request.headers.iter().map(header).collect(),
+                body: request.body.clone().unwrap_or_default(),
+                timeout: REQUEST_TIMEOUT,
+                max_answer: u32::try_from(MAX_ANSWER).unwrap_or(u32::MAX),
+            };
+            let begun = self.platform.clock.monotonic_us();
+            let method = request.method.as_str();
+            let response = exchange(&*self.platform.http, sent).await.map_err(|error| {
+                self.log.debug("contact", format_args!("{method} {shown}: {error}"));
+                KeyError::from(error)
+            })?;
+            let took = self.platform.clock.monotonic_us().saturating_sub(begun);
+            self.log.debug("contact", format_args!("{method} {shown}: {} in {took} µs", response.status));
+            Ok(response)
+        })
     }
 }
 

@@ -1,17 +1,15 @@
 //! One radio, several listeners: a press and the list of nearby doors share one scan.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError, Weak,
-        atomic::{AtomicU64, Ordering},
-    },
+use std::sync::{
+    Arc, Mutex, MutexGuard, PoisonError, Weak,
+    atomic::{AtomicU64, Ordering},
 };
 
 use tokio::sync::{mpsc, watch};
 
 use crate::{
     alive::Alive,
+    pairs::Pairs,
     radio::{Advertisement, PeripheralId, Radio, RadioError, RadioEvents, RadioState},
 };
 
@@ -29,7 +27,7 @@ pub(super) enum LinkEvent {
 
 pub(super) struct Hub {
     radio: Arc<dyn Radio>,
-    ears: Mutex<BTreeMap<u64, EarEnds>>,
+    ears: Mutex<Pairs<u64, EarEnds>>,
     /// Held while the radio is told to scan or not, so that the last word is the right one.
     scan: Mutex<bool>,
     next: AtomicU64,
@@ -91,7 +89,7 @@ impl Hub {
         Arc::new(Events { hub: Arc::downgrade(self), _alive: Alive::new() })
     }
 
-    fn ears(&self) -> MutexGuard<'_, BTreeMap<u64, EarEnds>> {
+    fn ears(&self) -> MutexGuard<'_, Pairs<u64, EarEnds>> {
         self.ears.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -13,17 +13,14 @@ use keybutton_protocol::{
     crypto::ring::Ring,
     ids::PublicKey,
 };
-use tokio::{
-    runtime::{Builder, Handle, Runtime},
-    sync::watch,
-    task::AbortHandle,
-};
+use tokio::{sync::watch, task::AbortHandle};
 
 use super::{
     config::{Config, Platform, StartError},
     hub::Hub,
     presses::Presses,
     state::{Entry, Member, State},
+    threads::Threads,
 };
 use crate::{
     alive::Alive,
@@ -37,9 +34,6 @@ use crate::{
     radio::RadioState,
     unlock::Now,
 };
-
-/// Two: one may be held up by a listener while the other keeps a press going.
-const THREADS: usize = 2;
 
 pub(super) struct Inner {
     pub(super) config: Config,
@@ -56,7 +50,7 @@ pub(super) struct Inner {
     pub(super) enrolling: tokio::sync::Mutex<()>,
     /// One upload at a time.
     pub(super) delivering: tokio::sync::Mutex<()>,
-    threads: Mutex<Threads>,
+    threads: Threads,
     renewal: Mutex<Option<AbortHandle>>,
     /// The generation of now: tells what is going on that the member has signed out.
     generations: watch::Sender<u64>,
@@ -70,15 +64,6 @@ pub(super) struct Inner {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Writing {
     Open,
-    Closed,
-}
-
-enum Threads {
-    NotYet,
-    Running(Runtime),
-    /// A test's own, with time at its command.
-    #[cfg(test)]
-    Lent(Handle),
     Closed,
 }
 
@@ -107,7 +92,7 @@ impl Inner {
             keyring_dirty: AtomicBool::new(false),
             enrolling: tokio::sync::Mutex::new(()),
             delivering: tokio::sync::Mutex::new(()),
-            threads: Mutex::new(Threads::NotYet),
+            threads: Threads::new(),
             renewal: Mutex::new(None),
             generations: watch::Sender::new(0),
             presses: Mutex::default(),
@@ -195,10 +180,8 @@ impl Inner {
             return;
         }
         let inner = self.clone();
-        let write = move || inner.flush_keyring();
-        match self.runtime() {
-            Ok(runtime) => drop(runtime.spawn_blocking(write)),
-            Err(_) => write(),
+        if self.threads.block(move || inner.flush_keyring()).is_err() {
+            self.flush_keyring();
         }
     }
 
@@ -279,54 +262,34 @@ impl Inner {
         self.renewal.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The core's own threads; made at first use.
-    pub(super) fn runtime(&self) -> Result<Handle, KeyError> {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        match &*threads {
-            Threads::NotYet => {}
-            Threads::Running(runtime) => return Ok(runtime.handle().clone()),
-            #[cfg(test)]
-            Threads::Lent(handle) => return Ok(handle.clone()),
-            Threads::Closed => return Err(ErrorCode::Internal.into()),
-        }
-        let made = Builder::new_multi_thread()
-            .worker_threads(THREADS)
-            .max_blocking_threads(THREADS)
-            .thread_name("keybutton")
-            .enable_all()
-            .build()
-            .map_err(|error| {
-                self.log.error("client", format_args!("no threads: {error}"));
-                KeyError::new(ErrorCode::Internal)
-            })?;
-        let handle = made.handle().clone();
-        *threads = Threads::Running(made);
-        Ok(handle)
+    /// Runs work beside other work; it must not call what may block.
+    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<AbortHandle, KeyError> {
+        self.threads.spawn(work).map_err(|error| self.no_threads(&error))
+    }
+
+    /// Runs work that calls the host's listeners, which may take their time, on a thread of its own.
+    pub(super) fn apart(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), KeyError> {
+        self.threads.apart(work).map_err(|error| self.no_threads(&error))
+    }
+
+    /// Has a call to the host made from a thread of the core's own, or not at all when they are gone.
+    pub(super) fn soon(&self, call: impl FnOnce() + Send + 'static) {
+        // Without threads the core is going away.
+        let _ = self.apart(async move { call() });
+    }
+
+    fn no_threads(&self, error: &std::io::Error) -> KeyError {
+        self.log.error("client", format_args!("no threads: {error}"));
+        ErrorCode::Internal.into()
     }
 
     #[cfg(test)]
-    pub(super) fn lend_runtime(&self, handle: Handle) {
-        *self.threads.lock().unwrap_or_else(PoisonError::into_inner) = Threads::Lent(handle);
-    }
-
-    pub(super) fn spawn(&self, work: impl Future<Output = ()> + Send + 'static) -> Result<(), KeyError> {
-        self.runtime()?.spawn(work);
-        Ok(())
-    }
-
-    /// Has a call to the host made from the core's own threads, or not at all when they are gone.
-    pub(super) fn soon(&self, call: impl FnOnce() + Send + 'static) {
-        // Without threads the core is going away.
-        let _ = self.spawn(async move { call() });
+    pub(super) fn lend_runtime(&self, handle: tokio::runtime::Handle) {
+        self.threads.lend(handle);
     }
 
     /// Ends the threads without waiting for them: the last owner may be one of them.
     pub(super) fn shut_down(&self) {
-        let mut threads = self.threads.lock().unwrap_or_else(PoisonError::into_inner);
-        let former = std::mem::replace(&mut *threads, Threads::Closed);
-        drop(threads);
-        if let Threads::Running(runtime) = former {
-            runtime.shutdown_background();
-        }
+        self.threads.close();
     }
 }

@@ -14,6 +14,7 @@ mod run;
 mod state;
 mod subject;
 pub(crate) mod tap;
+mod threads;
 mod watch;
 
 use std::{
@@ -149,7 +150,7 @@ impl MobileKeys {
     {
         let pending = Pending::new();
         let end = EndOf(pending.clone());
-        self.inner.spawn(async move {
+        self.inner.apart(async move {
             let result = work.await;
             end.0.settle(result);
         })?;
@@ -177,24 +178,7 @@ impl MobileKeys {
     }
 }
 
-#[cfg_attr(feature = "uniffi", uniffi::export)]
 impl MobileKeys {
-    /// Signs out: ends a press that is going on, wipes vault, device key and caches, and has the service forget this
-    /// device if it can be reached.
-    ///
-    /// # Errors
-    ///
-    /// `vault-unavailable` when not everything could be wiped. The member is signed out all the same.
-    pub fn sign_out(&self) -> Result<(), KeyError> {
-        let _changing = self.changing();
-        self.leave()
-    }
-
-    /// Whether the Key Button is there, and if not, the one reason why.
-    pub fn key_button(&self) -> ButtonState {
-        self.inner.key_button()
-    }
-
     /// Tells `listener` the state of the Key Button at once and then whenever it changes, until the returned handle is
     /// stopped or dropped. Goes on over sign-out and sign-in.
     ///
@@ -242,11 +226,6 @@ impl MobileKeys {
         Ok(Arc::new(TapLink::new(&self.inner, reader, presses)))
     }
 
-    /// The doors the member may see, as the service said last.
-    pub fn doors(&self) -> Vec<DoorRights> {
-        self.inner.state().keyring.rights().map(|rights| rights.doors.clone()).unwrap_or_default()
-    }
-
     /// Tells `listener` which doors are in range until the returned handle is stopped or dropped.
     ///
     /// # Errors
@@ -254,6 +233,30 @@ impl MobileKeys {
     /// `not-signed-in`.
     pub fn nearby(&self, listener: Arc<dyn NearbyListener>) -> Result<Nearby, KeyError> {
         self.inner.start_nearby(listener)
+    }
+}
+
+#[cfg_attr(feature = "uniffi", uniffi::export)]
+impl MobileKeys {
+    /// Signs out: ends a press that is going on, wipes vault, device key and caches, and has the service forget this
+    /// device if it can be reached.
+    ///
+    /// # Errors
+    ///
+    /// `vault-unavailable` when not everything could be wiped. The member is signed out all the same.
+    pub fn sign_out(&self) -> Result<(), KeyError> {
+        let _changing = self.changing();
+        self.leave()
+    }
+
+    /// Whether the Key Button is there, and if not, the one reason why.
+    pub fn key_button(&self) -> ButtonState {
+        self.inner.key_button()
+    }
+
+    /// The doors the member may see, as the service said last.
+    pub fn doors(&self) -> Vec<DoorRights> {
+        self.inner.state().keyring.rights().map(|rights| rights.doors.clone()).unwrap_or_default()
     }
 
     /// A support file: what happened lately, without names, identifiers or secrets.

@@ -22,7 +22,7 @@ use crate::{
 const LOOK_AGAIN: Duration = Duration::from_micros(GONE_US / 5);
 
 /// Hears which doors are in range. Called from the core's own threads, in order, one call at a time.
-#[cfg_attr(feature = "uniffi", uniffi::export(foreign))]
+#[cfg_attr(feature = "uniffi", uniffi::export(callback_interface))]
 pub trait NearbyListener: Send + Sync + 'static {
     /// The doors in range, nearest first. Called when doors come, go or change places, and at most twice a second.
     fn on_doors(&self, doors: Vec<Candidate>);
@@ -58,7 +58,7 @@ impl Inner {
         let ticket = self.ticket()?;
         let (stop, mut stopped) = oneshot::channel();
         let inner = self.clone();
-        self.spawn(async move {
+        self.apart(async move {
             tokio::select! {
                 biased;
                 _ = &mut stopped => {}

@@ -146,7 +146,6 @@ impl Inner {
         if course.options.deadline.is_zero() || course.options.deadline > PressOptions::DEADLINE_MAX {
             return Err(ErrorCode::InvalidRequest.into());
         }
-        let runtime = self.runtime()?;
         let (commands, orders) = mpsc::unbounded_channel();
         let ends = Ends { outcome: Pending::new(), over: Pending::new(), settled: Pending::new() };
         let outcome = ends.outcome.clone();
@@ -171,9 +170,10 @@ impl Inner {
         };
         let press = Arc::new(Press::new(course.id, commands.clone(), outcome, ends.settled.clone()));
         let (teller, telling) = teller(listener);
-        runtime.spawn(telling.run());
+        // Without a thread the press tells from where it ends, and that is here and now.
+        let _ = self.apart(telling.run());
         let runner = Runner::new(self.clone(), ticket, course, orders, teller, ends);
-        runtime.spawn(runner.run(former));
+        let _ = self.apart(runner.run(former));
         Ok((press, commands))
     }
 

@@ -28,8 +28,7 @@ impl Inner {
                 let _ = inner.contact(&ticket, Purpose::Passing).await;
             }
         };
-        if let Ok(runtime) = self.runtime() {
-            let handle = runtime.spawn(timer).abort_handle();
+        if let Ok(handle) = self.spawn(timer) {
             let former = self.renewal().replace(handle);
             if let Some(former) = former {
                 former.abort();

@@ -22,7 +22,7 @@ use crate::{
 ///
 /// Called once for each command, from the core's own threads and never while the core holds a lock; once the core is
 /// gone, from the thread that hands the command in.
-#[cfg_attr(feature = "uniffi", uniffi::export(foreign))]
+#[cfg_attr(feature = "uniffi", uniffi::export(callback_interface))]
 pub trait TapListener: Send + Sync + 'static {
     /// Send this response APDU to the reader, at once.
     fn on_response(&self, response: Vec<u8>);

@@ -15,7 +15,7 @@ use crate::{alive::Alive, error::KeyError, pending::guarded};
 ///
 /// Called from the core's own threads, in order, one call at a time, and never while the core holds a lock. A listener
 /// that is slow hears the newest state next and none of those in between; one that panics goes on hearing.
-#[cfg_attr(feature = "uniffi", uniffi::export(foreign))]
+#[cfg_attr(feature = "uniffi", uniffi::export(callback_interface))]
 pub trait ButtonListener: Send + Sync + 'static {
     /// The Key Button is in this state. The first call comes at once, the others when it has changed.
     fn on_button(&self, state: ButtonState);
@@ -47,7 +47,7 @@ impl Inner {
     pub(super) fn watch_button(self: &Arc<Self>, listener: Arc<dyn ButtonListener>) -> Result<ButtonWatch, KeyError> {
         let (stop, stopped) = oneshot::channel();
         let inner = self.clone();
-        self.spawn(async move { inner.tell_button(&*listener, stopped).await })?;
+        self.apart(async move { inner.tell_button(&*listener, stopped).await })?;
         Ok(ButtonWatch { stop: Mutex::new(Some(stop)), _alive: Alive::new() })
     }
 

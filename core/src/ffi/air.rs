@@ -9,10 +9,8 @@ use crate::radio::{
     air::{AirError, AirRadio, Endpoint, Participant},
 };
 
-/// Joins the simulated air at `address` (`127.0.0.1:PORT`, as `keybutton serve` and `keybutton stage` print it) as a
-/// phone called `name`, standing at (`x`, `y`) metres. Leaves it when the radio is dropped.
-#[uniffi::export]
-pub fn air_radio(address: String, name: String, x: f32, y: f32) -> Result<Arc<dyn Radio>, AirError> {
+/// Joins the air, with a thread that serves the radio.
+pub(super) fn join(address: &str, name: &str, x: f32, y: f32) -> Result<Arc<dyn Radio>, AirError> {
     let address: SocketAddr = address.parse().map_err(|_| AirError::Refused(format!("{address} is not HOST:PORT")))?;
     let runtime = Builder::new_multi_thread().worker_threads(1).thread_name("keybutton-air").enable_all().build()?;
     let radio = runtime.block_on(AirRadio::join(&Endpoint::Tcp(address), &Participant::named(name).at(x, y)))?;

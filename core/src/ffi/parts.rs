@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 
+use thiserror::Error;
+
 use crate::{
     client::TapLink,
     clock::{Clock, SystemClock},
-    device_key::{DeviceKey, SoftwareDeviceKey},
+    device_key::DeviceKey,
+    http::Http,
     log::{LogLevel, LogLine, LogSink},
-    vault::{FileVault, Vault, VaultError},
+    radio::Radio,
+    vault::{Vault, VaultError},
 };
 
 /// The system's clocks.
@@ -32,28 +36,65 @@ impl LogSink for NoLog {
     fn line(&self, _: LogLine) {}
 }
 
+/// Why a part can't be had.
+#[derive(Debug, Error, uniffi::Error)]
+#[uniffi(flat_error)]
+pub enum PartError {
+    /// This native library was built without it: those for phones have only what phones use.
+    #[error("this native library was built without the feature {0}")]
+    #[allow(dead_code, reason = "a build with all features has all parts")]
+    NotBuiltIn(&'static str),
+    /// The folder can't be used.
+    #[error(transparent)]
+    Vault(#[from] VaultError),
+    /// The simulated air can't be joined.
+    #[error("{0}")]
+    Air(String),
+}
+
 /// An encrypted vault in the folder `folder`, its key in a file beside it that only the owner may read: for desktops
 /// and tests. Phones have better.
 #[uniffi::export]
-pub fn file_vault(folder: String) -> Result<Arc<dyn Vault>, VaultError> {
-    Ok(Arc::new(FileVault::in_folder(folder.as_ref())?))
+#[cfg_attr(not(feature = "desktop"), expect(unused_variables, reason = "every build has the same surface"))]
+pub fn file_vault(folder: String) -> Result<Arc<dyn Vault>, PartError> {
+    #[cfg(not(feature = "desktop"))]
+    return Err(PartError::NotBuiltIn("desktop"));
+    #[cfg(feature = "desktop")]
+    Ok(Arc::new(crate::vault::FileVault::in_folder(folder.as_ref())?))
 }
 
 /// A device key in software, kept in `vault`: for desktops and tests. Phones have better.
 #[uniffi::export]
-pub fn software_device_key(vault: Arc<dyn Vault>) -> Arc<dyn DeviceKey> {
-    Arc::new(SoftwareDeviceKey::new(vault))
+#[cfg_attr(not(feature = "desktop"), expect(unused_variables, reason = "every build has the same surface"))]
+pub fn software_device_key(vault: Arc<dyn Vault>) -> Result<Arc<dyn DeviceKey>, PartError> {
+    #[cfg(not(feature = "desktop"))]
+    return Err(PartError::NotBuiltIn("desktop"));
+    #[cfg(feature = "desktop")]
+    Ok(Arc::new(crate::device_key::SoftwareDeviceKey::new(vault)))
+}
+
+/// The core's own HTTP: rustls with the system's trust store.
+#[uniffi::export]
+pub fn core_http() -> Result<Arc<dyn Http>, PartError> {
+    #[cfg(not(feature = "http"))]
+    return Err(PartError::NotBuiltIn("http"));
+    #[cfg(feature = "http")]
+    Ok(Arc::new(crate::http::ReqwestHttp::new()))
+}
+
+/// A phone's radio on the simulated air at `address` (`127.0.0.1:PORT`, as `keybutton serve` and `keybutton stage` print
+/// it): the phone is called `name` and stands at (`x`, `y`) metres. Dropping the radio leaves the air.
+#[uniffi::export]
+#[cfg_attr(not(feature = "air"), expect(unused_variables, reason = "every build has the same surface"))]
+pub fn air_radio(address: String, name: String, x: f32, y: f32) -> Result<Arc<dyn Radio>, PartError> {
+    #[cfg(not(feature = "air"))]
+    return Err(PartError::NotBuiltIn("air"));
+    #[cfg(feature = "air")]
+    super::air::join(&address, &name, x, y).map_err(|error| PartError::Air(error.to_string()))
 }
 
 /// The application identifier that locks' readers select: what a `HostApduService` is to be registered for.
 #[uniffi::export]
 pub fn tap_application_id() -> Vec<u8> {
     TapLink::application_id().to_vec()
-}
-
-/// The core's own HTTP: rustls with the system's trust store.
-#[cfg(feature = "http")]
-#[uniffi::export]
-pub fn core_http() -> Arc<dyn crate::http::Http> {
-    Arc::new(crate::http::ReqwestHttp::new())
 }

@@ -6,10 +6,7 @@
 mod site;
 mod snapshot;
 
-use std::{
-    collections::{BTreeMap, VecDeque},
-    fmt,
-};
+use std::{collections::VecDeque, fmt};
 
 use keybutton_protocol::{
     api::{AckToken, DoorId, KeyBundle, Rights},
@@ -18,7 +15,10 @@ use keybutton_protocol::{
 };
 
 pub use self::site::{Lock, Site};
-use crate::error::{ErrorCode, KeyError};
+use crate::{
+    error::{ErrorCode, KeyError},
+    pairs::Pairs,
+};
 
 /// The most audit envelopes that wait for an upload. When there are more the oldest goes: its lock keeps the records
 /// until it sees the service's acknowledgement, and hands them over again.
@@ -36,12 +36,12 @@ pub struct AuditEnvelope {
 /// The access keys of one member on one phone.
 #[derive(Default)]
 pub struct Keyring {
-    sites: BTreeMap<GroupId, Site>,
+    sites: Pairs<GroupId, Site>,
     rights: Option<Rights>,
     renew_after: Option<UnixTime>,
-    fast: BTreeMap<ReaderId, Kpersistent>,
+    fast: Pairs<ReaderId, Kpersistent>,
     audit: VecDeque<AuditEnvelope>,
-    opened: BTreeMap<DoorId, UnixTime>,
+    opened: Pairs<DoorId, UnixTime>,
 }
 
 impl Keyring {
@@ -64,7 +64,7 @@ impl Keyring {
         device_key: &PublicKey,
         crypto: &C,
     ) -> Result<(), KeyError> {
-        let mut sites = BTreeMap::new();
+        let mut sites = Pairs::new();
         for record in bundle.sites {
             let site = Site::verify(record, device_key, crypto)?;
             if sites.insert(site.group(), site).is_some() {
@@ -75,7 +75,7 @@ impl Keyring {
             let group = reader.group();
             sites.get(&group).zip(self.sites.get(&group)).is_some_and(|(new, old)| new.keeps_fast_keys_of(old))
         });
-        for (group, site) in &mut sites {
+        for (group, site) in sites.iter_mut() {
             if let Some(former) = self.sites.get(group) {
                 site.keep_newest(former);
             }
@@ -118,7 +118,7 @@ impl Keyring {
 
     /// Whether there is no key at all.
     pub fn is_empty(&self) -> bool {
-        self.sites.is_empty()
+        self.sites.len() == 0
     }
 
     /// When the phone should download keys anew: at half of the shortest validity, or earlier if the service says so.

@@ -1,4 +1,4 @@
-use std::{collections::BTreeMap, fmt};
+use std::fmt;
 
 use keybutton_protocol::{
     api::{AckToken as AckRecord, DoorId, SiteId, SiteKeys, SiteLock},
@@ -9,7 +9,10 @@ use keybutton_protocol::{
 };
 use zeroize::Zeroize;
 
-use crate::error::{ErrorCode, KeyError};
+use crate::{
+    error::{ErrorCode, KeyError},
+    pairs::Pairs,
+};
 
 /// A lock of a site, as the phone's table has it.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -40,7 +43,7 @@ pub struct Site {
     validity: Validity,
     revocation: Option<Validity>,
     time_token: TimeToken,
-    acks: BTreeMap<SubId, (u32, Vec<u8>)>,
+    acks: Pairs<SubId, (u32, Vec<u8>)>,
 }
 
 impl Site {
@@ -201,7 +204,7 @@ impl Site {
             self.time_token = former.time_token;
             self.record.time_token = former.record.time_token.clone();
         }
-        for (sub, (number, token)) in &former.acks {
+        for (sub, (number, token)) in former.acks.iter() {
             self.put_ack(*sub, *number, token.clone());
         }
     }

@@ -11,7 +11,7 @@ extension Platform {
         vendor: (any VendorUnlock)? = nil
     ) throws -> Platform {
         let vault = try fileVault(folder: folder.path)
-        return Platform(
+        return try Platform(
             radio: radio,
             http: http ?? ownHttp(),
             vault: vault,
@@ -22,9 +22,9 @@ extension Platform {
         )
     }
 
-    private static func ownHttp() -> any Http {
+    private static func ownHttp() throws -> any Http {
         #if canImport(FoundationNetworking)
-        coreHttp()
+        try coreHttp()
         #else
         URLSessionHttp()
         #endif

@@ -60,7 +60,6 @@ impl Participant {
 
 /// Why the air can't be joined or does not do what it was asked.
 #[derive(Debug, Error)]
-#[cfg_attr(feature = "uniffi", derive(uniffi::Error), uniffi(flat_error))]
 pub enum AirError {
     /// No broker answers, or it went away.
     #[error("the air's broker is not reachable: {0}")]
