@@ -9,6 +9,7 @@ mod endings;
 mod failures;
 mod hours;
 mod lossy;
+mod power;
 mod presses;
 mod revoked;
 mod taps;

@@ -217,6 +217,11 @@ impl World {
         self.air.take_links().await.unwrap().len()
     }
 
+    /// Where the air is to be joined from outside.
+    pub fn air_address(&self) -> String {
+        self.broker().address().unwrap().to_string()
+    }
+
     fn broker(&self) -> &Broker {
         self.broker.as_ref().unwrap()
     }
@@ -235,6 +240,12 @@ impl Door {
     pub async fn openings(&self) -> u32 {
         let rested = self.lock().wait_for(|view| !view.moving && !view.withdrawn);
         patiently(rested).await.unwrap().openings
+    }
+
+    /// Stops the lock for good: its folder is somebody else's from now on.
+    pub async fn hand_over(&mut self, world: &World) {
+        drop(self.lock.take());
+        world.left(&self.name).await;
     }
 
     /// Cuts the lock's power and starts it again on the same store.
