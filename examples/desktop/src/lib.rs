@@ -16,6 +16,7 @@ pub mod press_report;
 pub mod service_client;
 pub mod service_host;
 pub mod session;
+pub mod sniff;
 pub mod stage;
 pub mod state;
 pub mod tokens;

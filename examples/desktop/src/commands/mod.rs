@@ -11,6 +11,7 @@ mod lock;
 mod nearby;
 mod press;
 mod serve;
+mod sniff;
 mod stage;
 
 use std::{path::PathBuf, process::ExitCode};
@@ -56,6 +57,8 @@ enum Command {
     Tap(apdu::TapArgs),
     /// Press the Key Button
     Press(press::PressArgs),
+    /// Press, and explain what phone and lock say to each other; or explain a Bluetooth record
+    Sniff(sniff::SniffArgs),
     /// List the doors in range
     Nearby(nearby::NearbyArgs),
     /// Find what stands between a member and an open door
@@ -84,6 +87,7 @@ impl Cli {
             Command::Lock(args) => lock::run(*args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Tap(args) => apdu::tap(args).await.map(|()| ExitCode::SUCCESS),
             Command::Press(args) => press::run(args, state).await,
+            Command::Sniff(args) => sniff::run(args, state).await,
             Command::Nearby(args) => nearby::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Doctor(args) => doctor::run(args, state).await,
             Command::Stage(args) => {
