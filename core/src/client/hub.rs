@@ -138,6 +138,11 @@ impl Ear {
             else => std::future::pending().await,
         }
     }
+
+    /// An advertisement that waits, if one does.
+    pub(super) fn heard_already(&mut self) -> Option<Advertisement> {
+        self.heard.try_recv().ok()
+    }
 }
 
 impl Drop for Ear {

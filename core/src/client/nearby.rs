@@ -21,6 +21,10 @@ use crate::{
 /// silent to leave the list in time. No timer runs while the list is empty.
 const LOOK_AGAIN: Duration = Duration::from_micros(GONE_US / 5);
 
+/// Advertisements are taken in together this often. Where many locks advertise they come by the hundred in a second, and
+/// each by itself would wake the core and rank all doors anew.
+const GATHER: Duration = Duration::from_millis(100);
+
 /// Hears which doors are in range. Called from the core's own threads, in order, one call at a time.
 #[cfg_attr(feature = "uniffi", uniffi::export(callback_interface))]
 pub trait NearbyListener: Send + Sync + 'static {
@@ -87,13 +91,17 @@ impl Inner {
                 }
             };
             let now = self.now().moment;
+            let gather = matches!(event, Some(RadioEvent::Heard(_)));
             match event {
-                Some(RadioEvent::Heard(heard)) => {
+                Some(RadioEvent::Heard(first)) => {
                     let Ok(state) = self.state_of(ticket) else { return };
                     if std::mem::replace(&mut revision, state.revision) != state.revision {
                         discovery.keyring_changed();
                     }
-                    discovery.hear(&heard, now, &state.keyring, &self.crypto);
+                    let more = std::iter::from_fn(|| ear.heard_already());
+                    for heard in std::iter::once(first).chain(more) {
+                        discovery.hear(&heard, now, &state.keyring, &self.crypto);
+                    }
                 }
                 Some(RadioEvent::Link(LinkEvent::State(state))) => {
                     ear.stop_scan();
@@ -129,6 +137,9 @@ impl Inner {
             {
                 self.log.error("nearby", format_args!("the listener panicked; the scan has ended"));
                 return;
+            }
+            if gather {
+                tokio::time::sleep(GATHER).await;
             }
         }
     }

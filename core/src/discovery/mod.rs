@@ -57,6 +57,8 @@ pub struct Candidate {
     pub busy: bool,
     /// The lock's battery is low.
     pub battery_low: bool,
+    /// The lock wants to be told the time or revocations, or to hand over its audit; a press brings it that.
+    pub wants_sync: bool,
     /// The phone has to be held to the lock.
     pub tap_hint: bool,
     /// When the door was opened last from this phone.
@@ -157,7 +159,14 @@ impl Discovery {
 
     /// The door with this identifier, if it is in range.
     pub fn find(&self, door: &DoorId, now: Moment, keyring: &Keyring) -> Option<Candidate> {
-        self.ranked(now, keyring).into_iter().find(|candidate| candidate.door.as_ref() == Some(door))
+        let (site, lock) = keyring.door(door)?;
+        let (group, number) = (site.group(), lock.number);
+        let heard = self.heard.iter().filter(|(_, heard)| {
+            (heard.resolved.group, heard.resolved.number) == (group, number) && now.since(heard.last) < GONE_US
+        });
+        // As in the ranking: where it was heard last.
+        let (peripheral, heard) = heard.max_by_key(|(peripheral, heard)| (heard.last, *peripheral))?;
+        candidate(peripheral, heard, keyring).filter(|candidate| candidate.door.as_ref() == Some(door))
     }
 
     /// The door that the member most likely stands at, or those that are too close to call.
@@ -195,7 +204,7 @@ impl Discovery {
 }
 
 fn candidate(peripheral: &PeripheralId, heard: &Heard, keyring: &Keyring) -> Option<Candidate> {
-    let Resolved { group, number, battery_low, busy } = heard.resolved;
+    let Resolved { group, number, battery_low, busy, wants_sync } = heard.resolved;
     let site = keyring.site(group)?;
     let lock = site.lock_number(number);
     Some(Candidate {
@@ -207,6 +216,7 @@ fn candidate(peripheral: &PeripheralId, heard: &Heard, keyring: &Keyring) -> Opt
         opens: lock.is_some_and(|lock| lock.opens),
         busy,
         battery_low,
+        wants_sync,
         tap_hint: lock.is_some_and(|lock| lock.tap_hint),
         last_opened: lock.and_then(|lock| keyring.last_opened(&lock.door)),
     })

@@ -21,6 +21,7 @@ pub(super) struct Resolved {
     pub(super) number: LockNumber,
     pub(super) battery_low: bool,
     pub(super) busy: bool,
+    pub(super) wants_sync: bool,
 }
 
 /// What tags mean, by tag.
@@ -66,6 +67,7 @@ impl Tags {
             number,
             battery_low: flags.contains(AdvertFlags::BATTERY_LOW),
             busy: flags.contains(AdvertFlags::BUSY),
+            wants_sync: flags.contains(AdvertFlags::WANTS_SYNC),
         })
     }
 

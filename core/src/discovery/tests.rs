@@ -141,13 +141,15 @@ fn a_lock_that_changed_its_address_is_where_it_was_heard_last() {
 #[test]
 fn flags_are_unmasked() {
     let mut street = Street::new();
-    let busy = street.advertisement(1, -60, AdvertFlags::BUSY.with(AdvertFlags::BATTERY_LOW));
+    let flags = AdvertFlags::BUSY.with(AdvertFlags::BATTERY_LOW).with(AdvertFlags::WANTS_SYNC);
+    let busy = street.advertisement(1, -60, flags);
     street.hear(&busy);
     let listed = street.discovery.ranked(street.now, &street.keyring);
-    assert!(listed[0].busy && listed[0].battery_low);
+    assert!(listed[0].busy && listed[0].battery_low && listed[0].wants_sync);
     let free = street.advertisement(1, -60, AdvertFlags::default());
     street.hear(&free);
-    assert!(!street.discovery.ranked(street.now, &street.keyring)[0].busy, "same tag, other flags");
+    let listed = street.discovery.ranked(street.now, &street.keyring);
+    assert!(!listed[0].busy && !listed[0].wants_sync, "same tag, other flags");
 }
 
 #[test]

@@ -8,6 +8,7 @@ pub mod bluetooth;
 pub mod commands;
 pub mod console;
 pub mod demo;
+pub mod doctor;
 pub mod failure;
 pub mod lock_host;
 pub mod organization;

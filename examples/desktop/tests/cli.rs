@@ -29,6 +29,11 @@ fn json(output: &Output) -> Value {
         .unwrap_or_else(|error| panic!("not one JSON document: {error}\n{}", text(output)))
 }
 
+fn json_lines(output: &Output) -> Vec<Value> {
+    let parse = |line: &str| serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    String::from_utf8_lossy(&output.stdout).lines().map(parse).collect()
+}
+
 fn text(output: &Output) -> String {
     format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr))
 }
@@ -136,7 +141,28 @@ fn lock_and_phone_in_their_own_processes_meet() {
     assert!(json(&output).as_array().unwrap().iter().all(|check| check["result"] == "passed"));
 
     let output = run(state, &["nearby", "--for", "2s"]);
-    assert!(text(&output).contains("Front door"), "{}", text(&output));
+    assert!(text(&output).contains("Front door") && text(&output).contains("BATTERY"), "{}", text(&output));
+    assert!(!text(&output).contains('\u{1b}'), "nothing is drawn over where there is no terminal");
+    let output = run(state, &["nearby", "--for", "2s", "--json"]);
+    let lists = json_lines(&output);
+    let door = &lists.last().unwrap()["doors"][0];
+    assert_eq!((&door["door"], &door["tag"]), (&"Front door".into(), &"opens".into()), "{lists:#?}");
+    assert_eq!((&door["battery"], &door["clock"]), (&"ok".into(), &"right".into()), "{lists:#?}");
+
+    let output = run(state, &["sniff", "Front door", "--json"]);
+    let told = json_lines(&output);
+    assert!(output.status.success(), "{told:#?}");
+    let messages: Vec<_> = told.iter().filter_map(|line| line["message"]["name"].as_str()).collect();
+    let fast = ["Initiate", "AUTH0", "AUTH0 answer", "EXCHANGE", "EXCHANGE answer"];
+    assert!(messages.starts_with(&fast), "they have met: {messages:?}");
+    let events: Vec<_> = told.iter().map(|line| line["event"].as_str().unwrap()).collect();
+    assert!(["phase", "link-up", "value", "outcome", "link-down"].iter().all(|event| events.contains(event)));
+    let output = run(state, &["sniff", "Front door"]);
+    let sniffed = text(&output);
+    assert!(
+        sniffed.contains("cryptogram (64 bytes): encrypted, or random") && sniffed.contains("* opened"),
+        "{sniffed}"
+    );
 
     for _ in 0..2 {
         let output = run(state, &["press", "Front door", "--member", "Nobody"]);
@@ -173,4 +199,54 @@ fn the_bench_judges_what_it_measures() {
     // Round trips and bytes don't depend on the machine.
     assert!(rows.iter().all(|row| row["passed"] == true), "{report:#}");
     assert_eq!(report["passed"], true);
+}
+
+#[test]
+fn the_bench_draws_what_it_measured() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("report.html");
+    let output = run(dir.path(), &["bench", "air", "--air-presses", "3", "--json", "--html", file.to_str().unwrap()]);
+    let report = json(&output);
+    let pages = std::fs::read_to_string(&file).unwrap();
+    assert_eq!(report["plots"][0]["series"].as_array().unwrap().len(), 3, "{report:#}");
+    assert!(pages.matches("<svg").count() == 2 && pages.contains("first opening"), "{pages}");
+}
+
+/// What it costs depends on the machine; that it hears all advertisements and lists the doors does not.
+#[test]
+fn the_bench_listens_to_a_crowd() {
+    let dir = TempDir::new().unwrap();
+    let report = json(&run(dir.path(), &["bench", "scan", "--scan-time", "1s", "--json"]));
+    let rows = report["rows"].as_array().unwrap();
+    assert!(rows.iter().any(|row| row["bar"]["at-most"] == 2.0), "{report:#}");
+    assert!(rows.iter().any(|row| row["what"] == "advertisements heard"), "{report:#}");
+}
+
+#[test]
+fn what_is_no_bluetooth_record_is_refused() {
+    let dir = TempDir::new().unwrap();
+    let file = dir.path().join("record");
+    std::fs::write(&file, "something else").unwrap();
+    let output = run(dir.path(), &["sniff", "--capture", file.to_str().unwrap()]);
+    assert_eq!(output.status.code(), Some(2));
+    assert!(text(&output).contains("(record-unusable)"), "{}", text(&output));
+    // A record that a phone and a lock never appear in is fine.
+    std::fs::write(&file, b"btsnoop\0\0\0\0\x01\0\0\x07\xd1").unwrap();
+    let output = run(dir.path(), &["sniff", "--capture", file.to_str().unwrap()]);
+    assert!(output.status.success() && text(&output).contains("no phone and no lock"), "{}", text(&output));
+}
+
+/// Whatever this machine has: the checks come in their order, and what fails has a remedy.
+#[cfg(target_os = "linux")]
+#[test]
+fn the_doctor_looks_at_bluetooth_before_anything_else() {
+    let dir = TempDir::new().unwrap();
+    let output = run(dir.path(), &["doctor", "--bluetooth", "--json"]);
+    let rows = json(&output);
+    let checks: Vec<_> = rows.as_array().unwrap().iter().map(|row| row["check"].as_str().unwrap()).collect();
+    let first = ["bluetooth-switch", "bluetooth-service", "bluetooth-permission", "bluetooth-adapter", "bluez-version"];
+    assert!(checks.starts_with(&first), "{checks:?}");
+    assert_eq!(output.status.code(), Some(1), "no service runs here");
+    let failed = rows.as_array().unwrap().iter().filter(|row| row["result"] == "failed");
+    assert!(failed.clone().count() > 0 && failed.clone().all(|row| row["remedy"].is_string()), "{rows:#}");
 }

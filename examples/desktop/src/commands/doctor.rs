@@ -1,17 +1,21 @@
 //! `keybutton doctor`: what stands between a member and an open door.
 
-use std::{path::PathBuf, process::ExitCode};
+use std::{path::PathBuf, process::ExitCode, time::Duration};
 
 use clap::Args;
-use keybutton::doctor::CheckResult;
-use serde::Serialize;
 
 use super::print_json;
 use crate::{
     console::{Paint, Progress, paint},
+    doctor::{self, Result as Outcome, Row},
     failure::Failure,
+    phone::Phone,
     session::PhoneArgs,
+    state::StateDir,
 };
+
+/// How long the locks in range are listened to: two of their advertisements, also of those on batteries.
+const LISTEN: Duration = Duration::from_secs(5);
 
 /// Options of `keybutton doctor`.
 #[derive(Clone, Debug, Args)]
@@ -26,66 +30,74 @@ pub struct DoctorArgs {
     phone: PhoneArgs,
 }
 
-#[derive(Serialize)]
-struct Row {
-    check: &'static str,
-    result: &'static str,
-    code: Option<&'static str>,
-    message: Option<&'static str>,
-    remedy: Option<&'static str>,
-}
-
 /// Runs the command; fails when a check does.
 pub async fn run(args: DoctorArgs, state: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let progress = Progress::start(true, "examining");
-    let phone = args.phone.start(state, Default::default()).await?;
     if args.support_file {
+        let phone = args.phone.start(state, Default::default()).await?;
         drop(progress);
         println!("{}", phone.keys().support_report());
         return Ok(ExitCode::SUCCESS);
     }
-    let checks = phone.keys().doctor()?.done().await?;
+    let rows = if args.phone.radio.bluetooth {
+        by_bluetooth(&args.phone, &StateDir::open(state)?, &progress).await
+    } else {
+        let phone = args.phone.start(state, Default::default()).await?;
+        examine(&phone).await?
+    };
     drop(progress);
-    let rows: Vec<Row> = checks
-        .iter()
-        .map(|check| {
-            let (result, code) = match check.result {
-                CheckResult::Passed => ("passed", None),
-                CheckResult::Warning(code) => ("warning", Some(code)),
-                CheckResult::Failed(code) => ("failed", Some(code)),
-                CheckResult::Skipped => ("skipped", None),
-            };
-            let entry = code.map(|code| code.entry());
-            Row {
-                check: check.name.as_str(),
-                result,
-                code: entry.map(|entry| entry.name),
-                message: entry.map(|entry| entry.message),
-                remedy: check.remedy(),
-            }
-        })
-        .collect();
     if args.json {
         print_json(&rows)?;
     } else {
         rows.iter().for_each(tell);
     }
-    let failed = rows.iter().any(|row| row.result == "failed");
+    let failed = rows.iter().any(|row| row.result == Outcome::Failed);
     Ok(if failed { ExitCode::FAILURE } else { ExitCode::SUCCESS })
 }
 
-fn tell(row: &Row) {
-    let colour = match row.result {
-        "passed" => Paint::Green,
-        "failed" => Paint::Red,
-        "warning" => Paint::Amber,
-        _ => Paint::Dim,
-    };
-    println!("{} {}", paint(colour, &format!("{:<10}", row.result)), row.check);
-    if let (Some(message), Some(code)) = (row.message, row.code) {
-        println!("           {message} ({code})");
+async fn examine(phone: &Phone) -> Result<Vec<Row>, Failure> {
+    Ok(phone.keys().doctor()?.done().await?.iter().map(Row::from).collect())
+}
+
+/// First the computer, then the service, then the phone on both: each is looked at also where another one fails.
+async fn by_bluetooth(args: &PhoneArgs, state: &StateDir, progress: &Progress) -> Vec<Row> {
+    let (mut rows, radio) = doctor::bluetooth(args.radio.adapter.as_deref()).await;
+    match args.at_where.find_service(state) {
+        Ok(service) => rows.extend(doctor::service(&service).await),
+        Err(failure) => rows.push(Row::failed("service-version", failure)),
     }
-    if let Some(remedy) = row.remedy {
+    let Some(radio) = radio else {
+        rows.push(Row::skipped("phone", "a phone needs Bluetooth"));
+        return rows;
+    };
+    match args.start_on(radio, state).await {
+        Ok(phone) => {
+            match examine(&phone).await {
+                Ok(checks) => rows.extend(checks),
+                Err(failure) => rows.push(Row::failed("phone", failure)),
+            }
+            progress.say("listening to the locks in range");
+            rows.push(doctor::lock_clocks(phone.keys(), LISTEN).await);
+        }
+        Err(failure) => rows.push(Row::failed("phone", failure)),
+    }
+    rows
+}
+
+fn tell(row: &Row) {
+    let (colour, word) = match row.result {
+        Outcome::Passed => (Paint::Green, "passed"),
+        Outcome::Failed => (Paint::Red, "failed"),
+        Outcome::Warning => (Paint::Amber, "warning"),
+        Outcome::Skipped => (Paint::Dim, "skipped"),
+    };
+    println!("{} {}", paint(colour, &format!("{word:<10}")), row.check);
+    match (&row.message, &row.code) {
+        (Some(message), Some(code)) => println!("           {message} ({code})"),
+        (Some(message), None) => println!("           {message}"),
+        (None, _) => {}
+    }
+    if let Some(remedy) = &row.remedy {
         println!("           {remedy}");
     }
 }

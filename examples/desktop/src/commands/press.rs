@@ -94,7 +94,12 @@ async fn follow(phone: &Phone, pressing: &mut Pressing, args: &PressArgs) -> Res
 }
 
 /// Two doors are too close to call: the person at the terminal chooses, nobody guesses.
-pub(super) fn choose(pressing: &Pressing, progress: &Progress, candidates: Vec<Candidate>, json: bool) -> Result<(), Failure> {
+pub(super) fn choose(
+    pressing: &Pressing,
+    progress: &Progress,
+    candidates: Vec<Candidate>,
+    json: bool,
+) -> Result<(), Failure> {
     let names: Vec<&str> = candidates.iter().map(|candidate| candidate.name.as_str()).collect();
     if json || !std::io::stdin().is_terminal() {
         pressing.press().cancel();

@@ -199,6 +199,7 @@ impl Listener {
                 self.open = self.open.saturating_sub(u32::from(link > 0));
                 self.tell(at, What::LinkDown { link, cause: Some(cause.to_string()) })
             }
+            Seen::Heard(..) => Ok(()),
         }
     }
 

@@ -40,7 +40,10 @@ fn initiate(payload: &[u8]) -> Message {
     let a5 = message::attribute(payload, 0).unwrap_or_default();
     Message {
         fields: fields::a5(a5),
-        ..readable("Initiate", "the phone begins: what it can, and what is wanted; every key will depend on these bytes")
+        ..readable(
+            "Initiate",
+            "the phone begins: what it can, and what is wanted; every key will depend on these bytes",
+        )
     }
 }
 
@@ -53,7 +56,8 @@ fn event(payload: &[u8]) -> Message {
         Ok(Event::Error(EventError::Other(_))) => "error, unknown code",
         Err(_) => "malformed",
     };
-    let means = if says == "busy" { "wait: the sender has its hands full" } else { "the session is over, nothing was decided" };
+    let means =
+        if says == "busy" { "wait: the sender has its hands full" } else { "the session is over, nothing was decided" };
     Message { fields: vec![fields::said("", "event", payload.len(), says)], ..readable("Event", means) }
 }
 
@@ -131,10 +135,9 @@ fn response(apdu: &[u8], context: &Context) -> Message {
     };
     let status = u16::from_be_bytes([*hi, *lo]);
     let mut told = match (context.command, status == StatusWord::OK.0) {
-        (Some(Ins::Auth0), true) => Message {
-            fields: fields::auth0_answer(data),
-            ..readable("AUTH0 answer", auth0_answer_means(context.fast))
-        },
+        (Some(Ins::Auth0), true) => {
+            Message { fields: fields::auth0_answer(data), ..readable("AUTH0 answer", auth0_answer_means(context.fast)) }
+        }
         (Some(Ins::Auth1), true) => Message {
             fields: vec![sealed("device key, its signature, what documents there are", data.len())],
             ..whole_sealed(
@@ -153,10 +156,9 @@ fn response(apdu: &[u8], context: &Context) -> Message {
             fields: vec![sealed("answer", data.len())],
             ..whole_sealed("EXCHANGE answer", exchange_answer_means(context.exchanges))
         },
-        (Some(Ins::Select | Ins::LoadCert | Ins::GetResponse | Ins::ControlFlow), true) => Message {
-            fields: vec![fields::plain("", "data", data.len())],
-            ..readable("answer", "the phone goes on")
-        },
+        (Some(Ins::Select | Ins::LoadCert | Ins::GetResponse | Ins::ControlFlow), true) => {
+            Message { fields: vec![fields::plain("", "data", data.len())], ..readable("answer", "the phone goes on") }
+        }
         (None, true) => readable("answer", "answers a command that was not heard here"),
         (_, false) => Message {
             fields: vec![fields::plain("", "data", data.len())],

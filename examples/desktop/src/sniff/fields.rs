@@ -17,7 +17,12 @@ pub(super) fn said(tag: &'static str, name: &'static str, bytes: usize, says: &s
 /// Reads what the lock sends with AUTH0.
 pub(super) fn auth0(data: &[u8]) -> Vec<Field> {
     each(data, |tlv| match tlv.tag {
-        0x41 => said("41", "parameters", tlv.value.len(), if asks(tlv.value) { "asks for the fast phase" } else { "no fast phase" }),
+        0x41 => said(
+            "41",
+            "parameters",
+            tlv.value.len(),
+            if asks(tlv.value) { "asks for the fast phase" } else { "no fast phase" },
+        ),
         0x42 => said(
             "42",
             "user policy",
@@ -112,7 +117,12 @@ pub(super) fn a5(template: &[u8]) -> Vec<Field> {
 /// The press, inside the template.
 fn vendor_part(value: &[u8]) -> Vec<Field> {
     each(value, |tlv| match tlv.tag {
-        0xC0 => said("B3 C0", "maker of this part", tlv.value.len(), if tlv.value == b"zKB" { "Keybutton" } else { "another" }),
+        0xC0 => said(
+            "B3 C0",
+            "maker of this part",
+            tlv.value.len(),
+            if tlv.value == b"zKB" { "Keybutton" } else { "another" },
+        ),
         0xC1 => plain("B3 C1", "version of this part", tlv.value.len()),
         0xC2 => plain("B3 C2", "unlock id", tlv.value.len()),
         0xC3 => said(

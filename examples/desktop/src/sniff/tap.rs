@@ -16,6 +16,8 @@ pub enum Seen {
     Value(Instant, PeripheralId, Way, Vec<u8>),
     /// A link is gone.
     Down(Instant, PeripheralId, RadioError),
+    /// A lock was heard; told by a radio that is [`TappedRadio::listening`].
+    Heard(Instant, Advertisement),
 }
 
 impl std::fmt::Debug for Seen {
@@ -25,6 +27,7 @@ impl std::fmt::Debug for Seen {
             Self::Up(_, _, mtu) => f.debug_tuple("Up").field(mtu).finish(),
             Self::Value(_, _, way, value) => f.debug_tuple("Value").field(way).field(&value.len()).finish(),
             Self::Down(_, _, cause) => f.debug_tuple("Down").field(cause).finish(),
+            Self::Heard(..) => f.write_str("Heard"),
         }
     }
 }
@@ -33,17 +36,27 @@ impl std::fmt::Debug for Seen {
 pub struct TappedRadio {
     inner: Arc<dyn Radio>,
     seen: mpsc::UnboundedSender<Seen>,
+    advertisements: bool,
 }
 
 impl TappedRadio {
-    /// Wraps a radio; what passes is told to the receiver.
+    /// Wraps a radio; what passes on its links is told to the receiver.
     pub fn new(inner: Arc<dyn Radio>) -> (Arc<Self>, mpsc::UnboundedReceiver<Seen>) {
+        Self::wrap(inner, false)
+    }
+
+    /// Wraps a radio; advertisements are told as well.
+    pub fn listening(inner: Arc<dyn Radio>) -> (Arc<Self>, mpsc::UnboundedReceiver<Seen>) {
+        Self::wrap(inner, true)
+    }
+
+    fn wrap(inner: Arc<dyn Radio>, advertisements: bool) -> (Arc<Self>, mpsc::UnboundedReceiver<Seen>) {
         let (seen, receiver) = mpsc::unbounded_channel();
-        (Arc::new(Self { inner, seen }), receiver)
+        (Arc::new(Self { inner, seen, advertisements }), receiver)
     }
 
     fn events(&self, events: Arc<dyn RadioEvents>) -> Arc<dyn RadioEvents> {
-        Arc::new(TappedEvents { inner: events, seen: self.seen.clone() })
+        Arc::new(TappedEvents { inner: events, seen: self.seen.clone(), advertisements: self.advertisements })
     }
 }
 
@@ -84,6 +97,7 @@ impl std::fmt::Debug for TappedRadio {
 struct TappedEvents {
     inner: Arc<dyn RadioEvents>,
     seen: mpsc::UnboundedSender<Seen>,
+    advertisements: bool,
 }
 
 impl TappedEvents {
@@ -95,6 +109,9 @@ impl TappedEvents {
 
 impl RadioEvents for TappedEvents {
     fn advertisement(&self, advertisement: Advertisement) {
+        if self.advertisements {
+            self.tell(Seen::Heard(Instant::now(), advertisement.clone()));
+        }
         self.inner.advertisement(advertisement);
     }
 

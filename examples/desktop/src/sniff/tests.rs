@@ -3,11 +3,14 @@ use proptest::prelude::*;
 
 use super::*;
 
+/// Direction and bytes of each message.
+type Messages = Vec<(Way, Vec<u8>)>;
+
 /// The whole transactions of docs/PROTOCOL.md section 25: name of the flow, then direction and bytes of each message.
-fn transactions() -> Vec<(String, Vec<(Way, Vec<u8>)>)> {
+fn transactions() -> Vec<(String, Messages)> {
     let document = include_str!("../../../../docs/PROTOCOL.md");
     let section = document.split("## 25. Whole transactions").nth(1).unwrap();
-    let mut all: Vec<(String, Vec<(Way, Vec<u8>)>)> = Vec::new();
+    let mut all: Vec<(String, Messages)> = Vec::new();
     for line in section.lines() {
         if let Some(flow) = line.strip_prefix("```text worked:") {
             all.push((flow.to_owned(), Vec::new()));
@@ -48,7 +51,14 @@ fn each_message_has_its_name_whatever_the_mtu() {
         assert_eq!(
             names("first-opening", mtu),
             [
-                "Initiate", "AUTH0", "AUTH0 answer", "AUTH1", "AUTH1 answer", "ENVELOPE", "ENVELOPE answer", "EXCHANGE",
+                "Initiate",
+                "AUTH0",
+                "AUTH0 answer",
+                "AUTH1",
+                "AUTH1 answer",
+                "ENVELOPE",
+                "ENVELOPE answer",
+                "EXCHANGE",
                 "EXCHANGE answer"
             ]
         );
@@ -124,9 +134,11 @@ fn a_refusal_before_a_channel_is_explained() {
     assert_eq!((event.name, event.sealed), ("Event", false));
     let mut conversation = Conversation::new();
     let refused = message(&mut conversation, Way::ToLock, &[0, 1, 0, 2, 0x69, 0x82]);
-    assert!(text(&Value { way: Way::ToLock, bytes: 7, fragment: None, message: Some(refused), fault: None })
-        .iter()
-        .any(|line| line.contains("6982, not recognised")));
+    assert!(
+        text(&Value { way: Way::ToLock, bytes: 7, fragment: None, message: Some(refused), fault: None })
+            .iter()
+            .any(|line| line.contains("6982, not recognised"))
+    );
 }
 
 proptest! {

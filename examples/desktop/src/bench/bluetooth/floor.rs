@@ -114,6 +114,7 @@ impl Floor {
 
     async fn talk(&self, target: &Peripheral, [begun, found, connected]: [Instant; 3]) -> Result<Found, Failure> {
         patiently("discovering", async { target.discover_services().await.map_err(failed) }).await?;
+        let discovered = Instant::now();
         let [service, to_peer, from_peer] = match self.peer {
             Peer::Echo => ECHO,
             Peer::Lock => [SERVICE_UUID, TO_LOCK_UUID, TO_PHONE_UUID],
@@ -143,7 +144,8 @@ impl Floor {
         let sample = Sample {
             search: found - begun,
             connect: connected - found,
-            discover: subscribed - connected,
+            discover: discovered - connected,
+            subscribe: subscribed - discovered,
             transaction: answer,
             total: subscribed - begun + answer,
         };

@@ -146,7 +146,8 @@ impl Pressed {
         Ok(Sample {
             search,
             connect: self.steps.connect,
-            discover: self.steps.discover + self.steps.subscribe,
+            discover: self.steps.discover,
+            subscribe: self.steps.subscribe,
             transaction: total.saturating_sub(search + link),
             total,
         })
@@ -164,6 +165,26 @@ mod own {
     };
 
     const DOOR: &str = "Bench door";
+
+    #[derive(Clone, Copy)]
+    enum Kind {
+        Floor,
+        Fast,
+        First,
+    }
+
+    /// What came before may leave traces in the stack: each kind follows each other one as often.
+    const ORDERS: [[Kind; 3]; 6] = {
+        use Kind::{Fast, First, Floor};
+        [
+            [Floor, Fast, First],
+            [Floor, First, Fast],
+            [Fast, Floor, First],
+            [Fast, First, Floor],
+            [First, Floor, Fast],
+            [First, Fast, Floor],
+        ]
+    };
 
     /// Sets up a lock of its own with an echo beside it, and as many phones as there are first openings.
     pub(super) async fn measure(
@@ -207,9 +228,13 @@ mod own {
         let mut samples = Samples::default();
         for (round, stranger) in strangers.iter().enumerate() {
             tell(&format!("round {} of {}", round + 1, strangers.len()));
-            bench.floor(&mut samples).await?;
-            samples.fast.push(bench.press(known).await?.is(1)?);
-            samples.first.push(bench.press(stranger).await?.is(3)?);
+            for kind in ORDERS[round % ORDERS.len()] {
+                match kind {
+                    Kind::Floor => bench.floor(&mut samples).await?,
+                    Kind::Fast => samples.fast.push(bench.press(known).await?.is(1)?),
+                    Kind::First => samples.first.push(bench.press(stranger).await?.is(3)?),
+                }
+            }
         }
         Ok(samples)
     }

@@ -140,7 +140,9 @@ pub(super) fn att(packet: &[u8]) -> Option<Att<'_>> {
 pub(super) fn characteristics(each: usize, data: &[u8]) -> impl Iterator<Item = (u16, u128)> {
     // Declaration's handle, properties, value's handle, and a UUID of 16 bytes: others are not ours.
     let ours = each == 21;
-    data.as_chunks::<21>().0.iter().filter(move |_| ours).map(|[_, _, _, lo, hi, uuid @ ..]| {
-        (u16::from_le_bytes([*lo, *hi]), u128::from_le_bytes(*uuid))
-    })
+    data.as_chunks::<21>()
+        .0
+        .iter()
+        .filter(move |_| ours)
+        .map(|[_, _, _, lo, hi, uuid @ ..]| (u16::from_le_bytes([*lo, *hi]), u128::from_le_bytes(*uuid)))
 }

@@ -4,9 +4,8 @@ use super::*;
 use crate::sniff::capture::{Reader, btsnoop};
 
 const HANDLE: u16 = 0x0040;
-const INITIATE: &[u8] = &[
-    0xC0, 0x02, 0x05, 0x00, 0x0C, 0x00, 0x0A, 0xA5, 0x08, 0x80, 0x02, 0x00, 0x00, 0x5C, 0x02, 0x01, 0x00,
-];
+const INITIATE: &[u8] =
+    &[0xC0, 0x02, 0x05, 0x00, 0x0C, 0x00, 0x0A, 0xA5, 0x08, 0x80, 0x02, 0x00, 0x00, 0x5C, 0x02, 0x01, 0x00];
 const BUSY: &[u8] = &[0xC0, 0x02, 0x00, 0x00, 0x02, 0x00, 0x00];
 
 /// A monitor's record of one adapter.
@@ -38,7 +37,13 @@ impl Recording {
         let len = u16::try_from(att.len()).unwrap().to_le_bytes();
         let whole = [&len[..], &[4, 0], att].concat();
         for (number, piece) in whole.chunks(most).enumerate() {
-            let boundary: u16 = if number > 0 { 0x1000 } else if sent { 0 } else { 0x2000 };
+            let boundary: u16 = if number > 0 {
+                0x1000
+            } else if sent {
+                0
+            } else {
+                0x2000
+            };
             let (handle, len) = ((HANDLE | boundary).to_le_bytes(), u16::try_from(piece.len()).unwrap().to_le_bytes());
             self.packet(if sent { 4 } else { 5 }, [&handle[..], &len, piece].concat());
         }
@@ -147,10 +152,8 @@ fn both_wrappings_of_a_single_adapter_are_understood() {
         recording.records.iter().map(|record| record.packet.clone()).collect::<Vec<_>>()
     };
     for (datalink, front) in [(1001, &[][..]), (1002, &[0x02][..])] {
-        let records: Vec<Record> = packet
-            .iter()
-            .map(|packet| Record { at_us: 0, flags: 0, packet: [front, &packet[..]].concat() })
-            .collect();
+        let records: Vec<Record> =
+            packet.iter().map(|packet| Record { at_us: 0, flags: 0, packet: [front, &packet[..]].concat() }).collect();
         let bytes = btsnoop::write(datalink, &records);
         let mut reader = Reader::new(&bytes[..]).unwrap();
         let mut follower = Follower::new(reader.datalink());
