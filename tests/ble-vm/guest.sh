@@ -8,6 +8,7 @@ mark() { echo "$1 $(cut -d' ' -f1 /proc/uptime) s" >>$orders/times; }
 fail() {
   echo "ble-vm: $*"
   tail -n 30 $orders/*.log
+  [ ! -e /run/hci.btsnoop ] || cp /run/hci.btsnoop $orders/
   echo "$*" >$orders/failure
   exit 1
 }
@@ -42,10 +43,18 @@ Channels = 1
 AutoEnable = true
 CONF
 dbus-daemon --system --fork --nopidfile || fail "no D-Bus"
-[ "$SNOOP" = 0 ] || btmon -w $orders/hci.btsnoop >/dev/null 2>&1 &
-btvirt -l"$CONTROLLERS" -L >$orders/btvirt.log 2>&1 &
 last=$((CONTROLLERS - 1))
-wait_for 30 test -e "/sys/class/bluetooth/hci$last" || fail "no virtual controllers"
+if [ "$AIR" = btvirt ]; then
+  btmon -w /run/hci.btsnoop >/dev/null 2>&1 &
+  btvirt -l"$CONTROLLERS" -L >$orders/btvirt.log 2>&1 &
+  wait_for 30 test -e "/sys/class/bluetooth/hci$last" || fail "no virtual controllers"
+else
+  # One after the other, so that their numbers are those of their lines.
+  for adapter in $(seq 0 "$last"); do
+    btattach -B "/dev/hvc$adapter" -P h4 -S 115200 >"$orders/btattach$adapter.log" 2>&1 &
+    wait_for 30 test -e "/sys/class/bluetooth/hci$adapter" || fail "no controller on line $adapter"
+  done
+fi
 /usr/libexec/bluetooth/bluetoothd -n >$orders/bluetoothd.log 2>&1 &
 wait_for 30 adapters || fail "bluetoothd does not show the controllers"
 for adapter in $(seq 0 "$last"); do
@@ -55,4 +64,5 @@ mark ready
 sh $orders/command
 status=$?
 mark command
+[ ! -e /run/hci.btsnoop ] || cp /run/hci.btsnoop $orders/
 echo $status >$orders/status

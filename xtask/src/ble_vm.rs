@@ -1,9 +1,11 @@
 //! Runs the Bluetooth suite against a real BlueZ: kernel, `bluetoothd`, D-Bus and GATT in a small virtual machine, over
 //! virtual controllers (`tests/ble-vm`).
 
+mod air;
 mod cpio;
 mod image;
 mod machine;
+mod tools;
 
 use std::{path::PathBuf, process::Stdio, time::Duration};
 
@@ -11,6 +13,7 @@ use clap::Args;
 use serde_json::Value;
 
 use self::{
+    air::Air,
     image::Image,
     machine::{Accelerator, Machine},
 };
@@ -34,10 +37,13 @@ pub struct Options {
     /// How the machine is run: KVM where a probe shows that it works, emulation where not.
     #[arg(long, value_enum, default_value = "auto")]
     accelerator: Accelerator,
+    /// Whose virtual controllers there are.
+    #[arg(long, value_enum, default_value = "bumble")]
+    air: Air,
     /// When the machine is stopped at the latest, seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     timeout: u64,
-    /// Records all that the controllers are told (btsnoop, opens in Wireshark) beside the logs.
+    /// Keeps the record of all HCI traffic (btsnoop, opens in Wireshark) also when nothing failed.
     #[arg(long)]
     snoop: bool,
     /// Runs this program with its arguments in the machine instead of the suite.
@@ -53,10 +59,11 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Ok(Outcome::Skipped("the Bluetooth machine runs on 64-bit Intel and AMD Linux only".into()));
     }
-    let image = Image::provide(options.install || is_ci())?;
+    let image = Image::provide(options.air, options.install || is_ci())?;
     let machine = Machine {
         image: &image,
         accelerator: options.accelerator,
+        air: options.air,
         controllers: CONTROLLERS,
         timeout: Duration::from_secs(options.timeout),
         snoop: options.snoop,

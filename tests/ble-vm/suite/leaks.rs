@@ -4,9 +4,11 @@ use std::fs;
 
 use crate::world::{World, managed_objects, opened};
 
-/// What could grow: this process's open files, threads and memory, and the devices that BlueZ remembers.
+/// What could grow: the core's objects, this process's open files, threads and memory, and the devices that BlueZ
+/// remembers.
 #[derive(Debug)]
 struct Count {
+    objects: u64,
     files: usize,
     threads: usize,
     memory_kib: usize,
@@ -28,6 +30,7 @@ pub async fn many_presses(world: &mut World) {
     let (before, after) = (before.unwrap(), Count::now());
     println!("after {warm_up} presses {before:?}, after {presses} {after:?}");
     assert_eq!(world.front.openings().await, opened_before + presses);
+    assert!(after.objects <= before.objects, "objects of the core");
     // A connection of the HTTP client may be open or not.
     assert!(after.files <= before.files + 4, "open files");
     assert!(after.threads <= before.threads + 2, "threads");
@@ -43,6 +46,7 @@ impl Count {
             line.split_whitespace().nth(1).unwrap().parse().unwrap()
         };
         Self {
+            objects: keybutton::live_objects(),
             files: fs::read_dir("/proc/self/fd").unwrap().count(),
             threads: number("Threads:"),
             memory_kib: number("VmRSS:"),

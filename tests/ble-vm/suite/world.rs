@@ -7,12 +7,14 @@ use keybutton_desktop::{
     bluetooth::open_radio,
     lock_host::{Fittings, LockFolder, LockOptions, VirtualLock},
     organization::{DoorWish, Organization},
-    phone::{News, Phone, Pressing},
+    phone::{Phone, Pressing},
     service_host::ServiceHost,
     state::StateDir,
 };
 use keybutton_protocol::api::{AccessGroupId, ButtonState, DoorId, MemberId};
 use tempfile::TempDir;
+
+use crate::air::Air;
 
 /// Long enough for anything that happens at all under emulation on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -21,6 +23,8 @@ const PATIENCE: Duration = Duration::from_secs(120);
 pub const DEADLINE: Duration = Duration::from_secs(60);
 
 pub struct World {
+    /// Where it can be told who is in range.
+    pub air: Option<Air>,
     pub organization: Organization,
     pub front: Door,
     pub back: Door,
@@ -58,7 +62,7 @@ impl World {
         let group = organization.add_group("Members", &doors).await.unwrap();
         let ann = Member::join(&organization, &group, state.phone("Ann").unwrap(), "Ann", "hci2").await;
         let bob = Member::join(&organization, &group, state.phone("Bob").unwrap(), "Bob", "hci3").await;
-        Self { organization, front, back, ann, bob, group, service: Some(service), _dir: dir }
+        Self { air: Air::reach(), organization, front, back, ann, bob, group, service: Some(service), _dir: dir }
     }
 
     pub async fn close(mut self) {
@@ -152,19 +156,26 @@ impl Member {
     }
 
     pub async fn press_with(&self, options: PressOptions) -> PressOutcome {
-        let mut pressing = self.phone.press(options).unwrap();
-        let settled = pressing.press().settled().clone();
-        let outcome = patiently(pressing.outcome()).await.unwrap();
-        patiently(settled.done()).await;
-        // The virtual controllers mix up two links to one of them, and BlueZ takes two seconds to drop one.
+        settle(self.phone.press(options).unwrap()).await
+    }
+
+    /// Waits until the phone has no link: BlueZ takes two seconds to drop one.
+    pub async fn unlinked(&self) {
         patiently(async {
             while is_linked(self.adapter) {
                 tokio::task::yield_now().await
             }
         })
         .await;
-        outcome
     }
+}
+
+/// Waits until phone, lock and service have exchanged everything that a press is about.
+pub async fn settle(mut pressing: Pressing) -> PressOutcome {
+    let settled = pressing.press().settled().clone();
+    let outcome = patiently(pressing.outcome()).await.unwrap();
+    patiently(settled.done()).await;
+    outcome
 }
 
 /// Tells whether an adapter has a link.
@@ -199,20 +210,6 @@ pub fn power(adapter: &str, on: bool) {
         .output()
         .unwrap();
     assert!(status.status.success(), "{adapter}: {}", String::from_utf8_lossy(&status.stderr));
-}
-
-/// Waits for a phase; `None` when the press ended before.
-pub async fn reach(pressing: &mut Pressing, name: &str) -> Option<PressOutcome> {
-    patiently(async {
-        loop {
-            match pressing.next().await.unwrap() {
-                News::Phase(phase) if phase.name() == name => return None,
-                News::Phase(_) => {}
-                News::Outcome(outcome) => return Some(*outcome),
-            }
-        }
-    })
-    .await
 }
 
 pub async fn patiently<T>(what: impl Future<Output = T>) -> T {

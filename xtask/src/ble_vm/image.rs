@@ -7,29 +7,15 @@ use std::{
     process::{Command, Stdio},
 };
 
-use super::cpio::Archive;
+use super::{air::Air, cpio::Archive, tools};
 use crate::command::{Failure, output, root, run, target_folder};
-
-/// A program that has to be there, and Debian's package with it.
-const TOOLS: [(&str, &str); 9] = [
-    ("/usr/bin/qemu-system-x86_64", "qemu-system-x86"),
-    // The one without shared libraries.
-    ("/bin/busybox", "busybox-static"),
-    ("/sbin/modprobe", "kmod"),
-    ("/usr/bin/xz", "xz-utils"),
-    ("/usr/bin/dbus-daemon", "dbus"),
-    ("/usr/libexec/bluetooth/bluetoothd", "bluez"),
-    ("/usr/bin/btmgmt", "bluez"),
-    ("/usr/bin/btvirt", "bluez-test-tools"),
-    ("/usr/bin/timeout", "coreutils"),
-];
 
 /// Kernel modules for the disk of the machine, for its output, and for randomness.
 const FOR_BOOT: [&str; 6] = ["virtio_pci", "9pnet_virtio", "9p", "overlay", "virtio_console", "virtio_rng"];
 
-/// Kernel modules for Bluetooth. The virtual controllers encrypt by way of `algif_*`; without `drbg`, first, the
-/// kernel has no key agreement for pairing.
-const FOR_BLUETOOTH: [&str; 10] = [
+/// Kernel modules for Bluetooth, with controllers of `btvirt`, which encrypt by way of `algif_*`, or on a line from
+/// outside. Without `drbg`, first, the kernel has no key agreement for pairing.
+const FOR_BLUETOOTH: [&str; 11] = [
     "drbg",
     "sha512_generic",
     "algif_skcipher",
@@ -40,10 +26,15 @@ const FOR_BLUETOOTH: [&str; 10] = [
     "ecdh_generic",
     "bluetooth",
     "hci_vhci",
+    "hci_uart",
 ];
 
+/// Kernel modules for a GPIO chip that a scenario plays from outside the kernel; Debian builds none that plays by itself
+/// (`gpio-sim`, `gpio-mockup`).
+const FOR_GPIO: [&str; 2] = ["uhid", "hid_cp2112"];
+
 /// The parts of the kernel's package that modules come from; all of it would be four times as much.
-const KERNEL_PARTS: [&str; 12] = [
+const KERNEL_PARTS: [&str; 13] = [
     "./boot/vmlinuz-*",
     "./lib/modules/*/modules.*",
     "./lib/modules/*/kernel/net/bluetooth/*",
@@ -53,6 +44,7 @@ const KERNEL_PARTS: [&str; 12] = [
     "./lib/modules/*/kernel/drivers/bluetooth/*",
     "./lib/modules/*/kernel/drivers/virtio/*",
     "./lib/modules/*/kernel/drivers/char/*",
+    "./lib/modules/*/kernel/drivers/hid/*",
     "./lib/modules/*/kernel/crypto/*",
     "./lib/modules/*/kernel/lib/*",
     "./lib/modules/*/kernel/arch/x86/crypto/*",
@@ -70,16 +62,19 @@ pub struct Image {
 
 impl Image {
     /// Makes the image where it is not there yet; `install` allows installing packages for it.
-    pub fn provide(install: bool) -> Result<Self, Failure> {
+    pub fn provide(air: Air, install: bool) -> Result<Self, Failure> {
         let folder = target_folder().join("ble-vm");
         fs::create_dir_all(&folder)?;
         // Tasks that run side by side want the same image.
         let lock = File::create(folder.join("lock"))?;
         lock.lock()?;
-        provide_tools(install)?;
+        tools::provide(air, install)?;
         let image = Self { kernel: folder.join("vmlinux"), initramfs: folder.join("initramfs"), folder };
-        if !image.kernel.exists() {
+        // An image of before may lack modules that are wanted now.
+        let (parts, wanted) = (image.folder.join("parts"), KERNEL_PARTS.join("\n"));
+        if !image.kernel.exists() || fs::read_to_string(&parts).unwrap_or_default() != wanted {
             image.fetch_kernel()?;
+            fs::write(&parts, wanted)?;
         }
         image.write_initramfs()?;
         Ok(image)
@@ -133,7 +128,12 @@ impl Image {
         archive.file("bin/busybox", &fs::read("/bin/busybox")?);
         archive.file("init", &fs::read(root().join("tests/ble-vm/init.sh"))?);
         let mut packed = Vec::new();
-        for (list, modules) in [("modules.boot", &FOR_BOOT[..]), ("modules.bluetooth", &FOR_BLUETOOTH[..])] {
+        let lists = [
+            ("modules.boot", &FOR_BOOT[..]),
+            ("modules.bluetooth", &FOR_BLUETOOTH[..]),
+            ("modules.gpio", &FOR_GPIO[..]),
+        ];
+        for (list, modules) in lists {
             let mut names = String::new();
             for path in self.modules(modules)? {
                 let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
@@ -164,41 +164,6 @@ impl Image {
         }
         Ok(files)
     }
-}
-
-fn provide_tools(install: bool) -> Result<(), Failure> {
-    let mut missing: Vec<&str> =
-        TOOLS.iter().filter(|(program, _)| !Path::new(program).exists()).map(|(_, package)| *package).collect();
-    // A busybox with shared libraries can't run alone; its package has another name.
-    if output(Command::new("dpkg-query").args(["-W", "busybox-static"])).is_err() {
-        missing.push("busybox-static");
-    }
-    missing.dedup();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let command = format!("apt-get install --no-install-recommends {}", missing.join(" "));
-    if !install {
-        return Err(Failure(format!(
-            "the Bluetooth machine needs {}; install them with `{command}`, or run `cargo xtask ble-vm --install` as root",
-            missing.join(", ")
-        )));
-    }
-    run(Command::new("apt-get").args(["update", "-q"]))?;
-    // A policy that forbids it keeps the packages from starting services on this machine.
-    let policy = Path::new("/usr/sbin/policy-rc.d");
-    let ours = !policy.exists();
-    if ours {
-        crate::debian::write_script(policy, "exit 101")?;
-    }
-    let installed = run(Command::new("apt-get")
-        .env("DEBIAN_FRONTEND", "noninteractive")
-        .args(["install", "-y", "-q", "--no-install-recommends"])
-        .args(&missing));
-    if ours {
-        fs::remove_file(policy)?;
-    }
-    installed.map_err(|error| Failure(format!("{error}; as root, try `{command}`")))
 }
 
 /// Debian's full kernel: the one for clouds has no Bluetooth.

@@ -11,7 +11,11 @@ use std::{
 
 use clap::ValueEnum;
 
-use super::{cpio::Archive, image::Image};
+use super::{
+    air::{Air, Controllers, SNOOP},
+    cpio::Archive,
+    image::Image,
+};
 use crate::command::{Failure, root};
 
 /// How the processor is played.
@@ -29,6 +33,7 @@ pub enum Accelerator {
 pub struct Machine<'a> {
     pub image: &'a Image,
     pub accelerator: Accelerator,
+    pub air: Air,
     pub controllers: u8,
     pub timeout: Duration,
     pub snoop: bool,
@@ -55,18 +60,25 @@ impl Machine<'_> {
     ) -> Result<i32, Failure> {
         let processor = self.choose_accelerator()?;
         self.write_orders(command, environment)?;
-        let mut qemu = self.start(&processor)?;
+        let controllers = match self.air {
+            Air::Bumble => Some(Controllers::start(&self.image.folder, &self.logs, self.controllers)?),
+            Air::Btvirt => None,
+        };
+        let mut qemu = self.start(&processor, controllers.as_ref())?;
         let ended = thread::scope(|scope| {
             let printed = qemu.stdout.take();
             scope.spawn(move || show(printed, each));
             wait(&mut qemu, self.timeout)
         })?;
+        drop(controllers);
         let said = |name: &str| fs::read_to_string(self.logs.join(name)).unwrap_or_default().trim().to_owned();
         if let Ok(status) = said("status").parse() {
             eprintln!("ble-vm: guest clock {}", said("times").replace('\n', ", "));
+            self.keep_snoop(status != 0)?;
             return Ok(status);
         }
-        for log in ["console.log", "qemu.log", "bluetoothd.log"] {
+        self.keep_snoop(true)?;
+        for log in ["console.log", "qemu.log", "air.log", "bluetoothd.log"] {
             eprintln!("== {log}\n{}", said(log));
         }
         let why = match ended {
@@ -77,6 +89,20 @@ impl Machine<'_> {
             "the Bluetooth machine did not run the command: {why}; its logs are in {}",
             self.logs.display()
         )))
+    }
+
+    /// Keeps the record of HCI traffic after a failure, or where it is wanted, and says where it is.
+    fn keep_snoop(&self, failed: bool) -> Result<(), Failure> {
+        let record = self.logs.join(SNOOP);
+        if !record.exists() {
+            return Ok(());
+        }
+        if failed || self.snoop {
+            eprintln!("ble-vm: all HCI traffic, for Wireshark: {}", record.display());
+        } else {
+            fs::remove_file(record)?;
+        }
+        Ok(())
     }
 
     /// QEMU's arguments for the processor, after a probe of KVM where that is allowed.
@@ -146,16 +172,17 @@ impl Machine<'_> {
             orders += &format!(" {}", quote(word));
         }
         fs::write(self.logs.join("command"), orders + "\n")?;
-        let settings = format!("CONTROLLERS={}\nSNOOP={}\n", self.controllers, u8::from(self.snoop));
+        let settings = format!("CONTROLLERS={}\nAIR={}\n", self.controllers, self.air.name());
         fs::write(self.logs.join("settings"), settings)?;
         Ok(())
     }
 
-    fn start(&self, processor: &[String]) -> Result<Child, Failure> {
+    fn start(&self, processor: &[String], controllers: Option<&Controllers>) -> Result<Child, Failure> {
         let shared = |folder: &str, tag: &str, more: &str| {
             format!("local,path={folder},mount_tag={tag},security_model=none,multidevs=remap{more}")
         };
         let child = Command::new("qemu-system-x86_64")
+            .current_dir(controllers.map_or(self.logs.as_path(), |controllers| &controllers.folder))
             .args(["-M", "pc", "-m", "2048", "-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"])
             // With one processor the virtual controllers report advertisements no earlier than the kernel listens.
             .args(["-smp", "1"])
@@ -173,6 +200,7 @@ impl Machine<'_> {
             // Not as `stdio`: at the end of its own input QEMU would close the guest's output.
             .args(["-device", "virtio-serial-pci", "-chardev", "file,id=out,path=/dev/fd/1"])
             .args(["-device", "virtserialport,chardev=out,name=out"])
+            .args(controllers.map(Controllers::devices).unwrap_or_default())
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(fs::File::create(self.logs.join("qemu.log"))?)
