@@ -17,6 +17,11 @@ const CHAIN: usize = 2_064;
 /// The longest piece of a response by tap: 256 bytes and the status word; more in extended form.
 const PIECE: usize = CHAIN + 2;
 
+/// The largest ATT MTU that is made use of, for values of up to 510 bytes. Locks on BlueZ, seen with 5.66, drop longer ones
+/// without a word: where it checks a write against the 512 bytes of the longest value, it counts the handle's two in
+/// (src/shared/gatt-server.c, `write_cb`).
+pub(super) const MTU_MOST: u16 = 513;
+
 /// A conversation with one lock.
 #[derive(Debug)]
 pub(super) struct Talk<C: Crypto> {
@@ -53,7 +58,7 @@ impl<C: Crypto> Talk<C> {
     pub(super) const NOT_NOW: [u8; 2] = StatusWord::CONDITIONS.to_bytes();
 
     pub(super) fn by_radio(session: Session<C>, mtu: u16, asked_before: bool) -> Self {
-        let wire = Wire::Radio { out: Fragmenter::new(mtu), back: Reassembler::new() };
+        let wire = Wire::Radio { out: Fragmenter::new(mtu.min(MTU_MOST)), back: Reassembler::new() };
         Self { session, asked: false, asked_before, wire }
     }
 

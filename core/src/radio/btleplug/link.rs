@@ -11,6 +11,7 @@ use ::btleplug::{
     platform::{Peripheral, PeripheralId as PlatformId},
 };
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use keybutton_protocol::frame::{MAX_MTU, MIN_MTU};
 use tokio::{
     sync::{mpsc, oneshot},
     task::JoinHandle,
@@ -38,10 +39,6 @@ const SETTLE: Duration = Duration::from_secs(1);
 
 /// How often a link in use is asked whether it is still there: not every system says so when it dies.
 const ALIVE: Duration = Duration::from_secs(5);
-
-/// The ATT MTUs that are made use of. Above 517 there is nothing to gain (docs/PROTOCOL.md section 14); and locks on
-/// BlueZ, seen with 5.66, drop values of more than 510 bytes without a word, so that 513 is the most that always works.
-const MTU: std::ops::RangeInclusive<u16> = 23..=513;
 
 /// Word to a link.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -159,7 +156,7 @@ async fn open(name: &PeripheralId, peripheral: &Peripheral, line: &mut Line) -> 
     let notifications = step(line, SET_UP, peripheral.notifications()).await?;
     step(line, SET_UP, peripheral.subscribe(&to_phone)).await?;
     // Not known before discovery on Linux.
-    let mtu = peripheral.mtu().clamp(*MTU.start(), *MTU.end());
+    let mtu = peripheral.mtu().clamp(MIN_MTU, MAX_MTU);
     let steps = LinkSteps {
         peripheral: name.clone(),
         connect: connected - begun,

@@ -41,6 +41,17 @@ fn the_first_press_shows_the_key_and_the_second_is_fast() {
 }
 
 #[test]
+fn values_are_as_long_as_every_lock_takes_them_and_no_longer() {
+    // What desktops, Android phones and iPhones say of their links.
+    for (mtu, longest) in [(23, 20), (185, 182), (247, 244), (513, 510), (517, 510), (527, 510)] {
+        let mut rig = Rig::new();
+        rig.mtu = mtu;
+        assert!(opened(&rig.press_door(1, 1).outcome));
+        assert_eq!(rig.longest, longest, "an ATT MTU of {mtu}");
+    }
+}
+
+#[test]
 fn a_lock_that_knows_the_key_does_not_ask_for_it() {
     let mut rig = Rig::new();
     rig.lock().step_up = false;

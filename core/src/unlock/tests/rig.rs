@@ -55,6 +55,10 @@ pub(crate) struct Rig {
     /// What the vendor says; `None` never does.
     pub(crate) vendor: Option<VendorWord>,
     pub(crate) asked_vendor: Vec<DoorId>,
+    /// What the links' radio says of them.
+    pub(crate) mtu: u16,
+    /// The longest ATT value that the phone wrote.
+    pub(crate) longest: usize,
     link: Option<Link>,
     scanning: bool,
 }
@@ -106,6 +110,8 @@ impl Rig {
             apdus: Vec::new(),
             vendor: None,
             asked_vendor: Vec::new(),
+            mtu: MTU,
+            longest: 0,
             link: None,
             scanning: false,
         }
@@ -267,12 +273,13 @@ impl Rig {
         };
         self.locks[lock].1.reset();
         self.link =
-            Some(Link { peripheral: peripheral.clone(), lock, out: Fragmenter::new(MTU), back: Reassembler::new() });
-        self.inputs.push_back(Input::Connected(peripheral, MTU));
+            Some(Link { peripheral: peripheral.clone(), lock, out: Fragmenter::new(self.mtu), back: Reassembler::new() });
+        self.inputs.push_back(Input::Connected(peripheral, self.mtu));
     }
 
     fn write(&mut self, peripheral: &PeripheralId, value: &[u8]) {
         let Some(link) = self.link.as_mut().filter(|link| link.peripheral == *peripheral) else { return };
+        self.longest = self.longest.max(value.len());
         let Some(message) = link.back.push(value).unwrap() else { return };
         let answer = self.locks[link.lock].1.message(message);
         let Some(answer) = answer else {
