@@ -34,6 +34,9 @@ pub struct LockArgs {
     /// with the sample organization's operator key.
     #[arg(long, value_name = "CODE")]
     claim_code: Option<String>,
+    /// Claim the lock and end; nothing but that needs the access service.
+    #[arg(long, conflicts_with = "apdu")]
+    claim_only: bool,
     /// Where the lock is: metres east and north.
     #[arg(long, value_name = "X,Y", default_value = "0,0", value_parser = place, allow_hyphen_values = true)]
     at: Position,
@@ -50,6 +53,14 @@ pub struct LockArgs {
     knobs: KnobArgs,
     #[command(flatten, next_help_heading = "NFC taps over a pipe")]
     tap: TapLockArgs,
+}
+
+impl LockArgs {
+    /// What the lock moves and shows.
+    #[cfg(test)]
+    pub(super) fn fittings(&self) -> Fittings {
+        self.hardware.fittings()
+    }
 }
 
 /// Runs the command until Ctrl-C, or until the pipe of its taps ends.
@@ -71,6 +82,9 @@ pub async fn run(args: LockArgs, state: Option<PathBuf>) -> Result<(), Failure> 
         };
         let provision = folder.claim(&service, &code).await?;
         println!("claimed as lock {} of {}", provision.number, provision.name);
+    }
+    if args.claim_only {
+        return Ok(());
     }
     let (mut options, heard) = if args.radio.bluetooth {
         let adapter = args.radio.adapter.clone();
@@ -107,7 +121,7 @@ pub async fn run(args: LockArgs, state: Option<PathBuf>) -> Result<(), Failure> 
 }
 
 /// Asks the service, as the sample organization's operator, for a code to claim the door with.
-async fn sample_code(state: &StateDir, service: &ServiceClient, door: &str) -> Result<String, Failure> {
+pub(super) async fn sample_code(state: &StateDir, service: &ServiceClient, door: &str) -> Result<String, Failure> {
     let sample: Sample = state.read(SAMPLE)?.ok_or_else(|| {
         Failure::new(
             "not-claimed",

@@ -3,12 +3,15 @@
 mod air;
 mod apdu;
 mod bench;
+mod claim_code;
 mod demo;
 mod doctor;
 mod door_hardware;
 mod knobs;
 mod lock;
 mod nearby;
+#[cfg(test)]
+mod packaging;
 mod press;
 mod serve;
 mod sniff;
@@ -53,6 +56,8 @@ enum Command {
     Air(air::AirArgs),
     /// Run a virtual lock, or a reader of NFC taps over a byte pipe
     Lock(Box<lock::LockArgs>),
+    /// Print a code with which a lock on another machine claims itself for a door
+    ClaimCode(claim_code::ClaimCodeArgs),
     /// Be the phone of NFC taps over a byte pipe
     Tap(apdu::TapArgs),
     /// Press the Key Button
@@ -85,6 +90,7 @@ impl Cli {
             Command::Serve(args) => serve::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Air(args) => air::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Lock(args) => lock::run(*args, state).await.map(|()| ExitCode::SUCCESS),
+            Command::ClaimCode(args) => claim_code::run(args, state).await.map(|()| ExitCode::SUCCESS),
             Command::Tap(args) => apdu::tap(args).await.map(|()| ExitCode::SUCCESS),
             Command::Press(args) => press::run(args, state).await,
             Command::Sniff(args) => sniff::run(args, state).await,
