@@ -10,7 +10,10 @@ use keybutton_protocol::ids::ReaderId;
 use serde::{Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
-use crate::error::{ErrorCode, KeyError};
+use crate::{
+    error::{ErrorCode, KeyError},
+    json,
+};
 
 /// The largest answer that is read, bytes. A member with 1,000 doors needs about half of it.
 pub const MAX_ANSWER: usize = 1 << 20;
@@ -128,7 +131,7 @@ impl<T: Answer> Call<T> {
         if matches!(status, 200..=299) {
             return T::read(body).ok_or_else(|| ErrorCode::ServiceFailed.into());
         }
-        let problem = serde_json::from_slice::<Problem>(body).ok();
+        let problem = json::from_slice::<Problem>(body).ok();
         let error = ErrorCode::from_http(status, problem.as_ref()).into();
         Err(Rejection { error, devices: problem.map(|problem| problem.devices).unwrap_or_default() })
     }
@@ -243,7 +246,7 @@ fn to_json(value: &impl Serialize) -> Vec<u8> {
 }
 
 fn read_json<T: DeserializeOwned>(body: &[u8]) -> Option<T> {
-    serde_json::from_slice(body).ok()
+    json::from_slice(body).ok()
 }
 
 /// Percent-encodes everything but RFC 3986's unreserved characters: identifiers are opaque strings.

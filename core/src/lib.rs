@@ -67,6 +67,7 @@ pub mod error;
 #[cfg(feature = "uniffi")]
 mod ffi;
 pub mod http;
+mod json;
 pub mod keyring;
 pub mod log;
 pub mod outcome;

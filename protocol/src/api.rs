@@ -10,7 +10,10 @@ use alloc::{format, vec};
 use core::fmt;
 
 use base64ct::{Base64UrlUnpadded, Encoding};
-use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use serde::{
+    Deserialize, Deserializer, Serialize, Serializer,
+    de::{self, Error as _},
+};
 
 /// A byte string: base64url without padding in JSON. Never printed by `Debug`, only its length is.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
@@ -149,7 +152,7 @@ pub enum AccessRefusal {
 }
 
 /// Whether the Key Button is there.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize, Deserialize)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "state", content = "reason", rename_all = "kebab-case")]
 pub enum ButtonState {
@@ -157,6 +160,30 @@ pub enum ButtonState {
     Visible,
     /// The Key Button is hidden, for one reason.
     Hidden(HiddenReason),
+}
+
+/// By hand: what is derived for a tagged enum keeps everything until it has seen the tag, and costs a phone's library
+/// several times as much.
+impl<'de> Deserialize<'de> for ButtonState {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum State {
+            Visible,
+            Hidden,
+        }
+        #[derive(Deserialize)]
+        struct Tagged {
+            state: State,
+            reason: Option<HiddenReason>,
+        }
+        let Tagged { state, reason } = Tagged::deserialize(deserializer)?;
+        match (state, reason) {
+            (State::Visible, _) => Ok(Self::Visible),
+            (State::Hidden, Some(reason)) => Ok(Self::Hidden(reason)),
+            (State::Hidden, None) => Err(D::Error::missing_field("reason")),
+        }
+    }
 }
 
 /// How a door's integration is driven.
@@ -263,7 +290,7 @@ pub struct DoorRights {
 }
 
 /// The access service's answer for one member and one door.
-#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+#[derive(Clone, PartialEq, Eq, Debug, Serialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 #[serde(tag = "decision", rename_all = "kebab-case")]
 pub enum Decision {
@@ -277,6 +304,31 @@ pub enum Decision {
         /// Why.
         reason: AccessRefusal,
     },
+}
+
+/// By hand, as for [`ButtonState`].
+impl<'de> Deserialize<'de> for Decision {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(rename_all = "kebab-case")]
+        enum Word {
+            Allow,
+            Refuse,
+        }
+        #[derive(Deserialize)]
+        struct Tagged {
+            decision: Word,
+            until: Option<u32>,
+            reason: Option<AccessRefusal>,
+        }
+        let Tagged { decision, until, reason } = Tagged::deserialize(deserializer)?;
+        match decision {
+            Word::Allow => until.map(|until| Self::Allow { until }).ok_or_else(|| D::Error::missing_field("until")),
+            Word::Refuse => {
+                reason.map(|reason| Self::Refuse { reason }).ok_or_else(|| D::Error::missing_field("reason"))
+            }
+        }
+    }
 }
 
 /// `POST /v1/keys`: request.
@@ -554,5 +606,27 @@ mod tests {
             r#"{"state":"hidden","reason":"unlock-method-native"}"#
         );
         assert_eq!(serde_json::to_string(&ButtonState::Visible).unwrap(), r#"{"state":"visible"}"#);
+    }
+
+    #[test]
+    fn tagged_answers_are_read_as_they_are_written() {
+        for state in [ButtonState::Visible, ButtonState::Hidden(HiddenReason::MemberSuspended)] {
+            let json = serde_json::to_string(&state).unwrap();
+            assert_eq!(serde_json::from_str::<ButtonState>(&json).unwrap(), state, "{json}");
+        }
+        for decision in [Decision::Allow { until: 7 }, Decision::Refuse { reason: AccessRefusal::TapOnly }] {
+            let json = serde_json::to_string(&decision).unwrap();
+            assert_eq!(serde_json::from_str::<Decision>(&json).unwrap(), decision, "{json}");
+        }
+        // The tag may come last, and a service may say more.
+        let json = r#"{"reason":"expired","since":1,"decision":"refuse"}"#;
+        let refuse = Decision::Refuse { reason: AccessRefusal::Expired };
+        assert_eq!(serde_json::from_str::<Decision>(json).unwrap(), refuse);
+        for json in [r#"{"state":"hidden"}"#, r#"{"reason":"expired"}"#, r#"{"state":"gone"}"#] {
+            assert!(serde_json::from_str::<ButtonState>(json).is_err(), "{json}");
+        }
+        for json in [r#"{"decision":"allow"}"#, r#"{"decision":"refuse","until":1}"#, r#"{"until":1}"#] {
+            assert!(serde_json::from_str::<Decision>(json).is_err(), "{json}");
+        }
     }
 }

@@ -180,7 +180,7 @@ impl Inner {
             return;
         }
         let inner = self.clone();
-        if self.threads.block(move || inner.flush_keyring()).is_err() {
+        if self.apart(async move { inner.flush_keyring() }).is_err() {
             self.flush_keyring();
         }
     }

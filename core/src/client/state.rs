@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use super::config::StartError;
-use crate::{discovery::Discovery, download::Session, keyring::Keyring, outcome::PressOutcome, vault::Vault};
+use crate::{discovery::Discovery, download::Session, json, keyring::Keyring, outcome::PressOutcome, vault::Vault};
 
 const VERSION: u32 = 1;
 
@@ -175,7 +175,7 @@ impl State {
 
 fn read<T: DeserializeOwned>(vault: &dyn Vault, entry: Entry) -> Result<Option<T>, StartError> {
     let Some(value) = vault.load(entry.name().to_owned())?.map(Zeroizing::new) else { return Ok(None) };
-    serde_json::from_slice(&value).map(Some).map_err(|_| damaged(entry))
+    json::from_slice(&value).map(Some).map_err(|_| damaged(entry))
 }
 
 fn damaged(entry: Entry) -> StartError {

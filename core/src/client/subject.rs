@@ -4,6 +4,8 @@ use keybutton_protocol::api::Bytes;
 use ring::digest::{SHA256, digest};
 use serde::Deserialize;
 
+use crate::json;
+
 #[derive(Deserialize)]
 struct Claims {
     #[serde(default)]
@@ -20,8 +22,8 @@ pub(super) fn subject_of(token: &str) -> Option<Bytes> {
     let (Some(_), Some(payload), Some(_), None) = (parts.next(), parts.next(), parts.next(), parts.next()) else {
         return None;
     };
-    let payload: Bytes = serde_json::from_value(serde_json::Value::String(payload.to_owned())).ok()?;
-    let claims: Claims = serde_json::from_slice(&payload.0).ok()?;
+    let payload: Bytes = json::from_slice(format!("\"{payload}\"").as_bytes()).ok()?;
+    let claims: Claims = json::from_slice(&payload.0).ok()?;
     let named = [claims.iss.as_bytes(), &[0], claims.sub.as_bytes()].concat();
     Some(Bytes::from(digest(&SHA256, &named)))
 }

@@ -17,7 +17,7 @@ use tokio::{
 /// Work in a box: one kind of future, however many kinds of work there are, is what keeps the library small.
 type Work = Pin<Box<dyn Future<Output = ()> + Send>>;
 
-/// How many threads there are for work that blocks: writing the vault, and asking for a host's address.
+/// How many more threads the runtime may have: its HTTP asks for a host's address on one.
 const BLOCKING: usize = 2;
 
 pub(super) struct Threads(Mutex<State>);
@@ -61,23 +61,13 @@ impl Threads {
         self.spawn_boxed(Box::pin(work))
     }
 
-    /// Runs work on a thread of its own.
+    /// Runs work that may block, on a thread of its own.
     ///
     /// # Errors
     ///
     /// As [`Threads::spawn`].
     pub(super) fn apart(&self, work: impl Future<Output = ()> + Send + 'static) -> io::Result<()> {
         self.apart_boxed(Box::pin(work))
-    }
-
-    /// Runs what blocks.
-    ///
-    /// # Errors
-    ///
-    /// As [`Threads::spawn`].
-    pub(super) fn block(&self, work: impl FnOnce() + Send + 'static) -> io::Result<()> {
-        drop(self.running()?.0.spawn_blocking(work));
-        Ok(())
     }
 
     fn spawn_boxed(&self, work: Work) -> io::Result<AbortHandle> {
@@ -222,6 +212,5 @@ mod tests {
         assert_eq!([dropped.recv().unwrap(), dropped.recv().unwrap()], ["dropped"; 2]);
         assert!(threads.spawn(async {}).is_err());
         assert!(threads.apart(async {}).is_err());
-        assert!(threads.block(|| {}).is_err());
     }
 }

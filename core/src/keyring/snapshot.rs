@@ -7,7 +7,10 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::{AUDIT_MAX, AuditEnvelope, Keyring, Site};
-use crate::error::{ErrorCode, KeyError};
+use crate::{
+    error::{ErrorCode, KeyError},
+    json,
+};
 
 const VERSION: u32 = 1;
 
@@ -85,7 +88,7 @@ impl Keyring {
     /// `vault-damaged` when it is not a snapshot of this version, was altered, or is for another device key.
     pub fn restore<C: Crypto>(snapshot: &[u8], device_key: &PublicKey, crypto: &C) -> Result<Self, KeyError> {
         const DAMAGED: KeyError = KeyError::new(ErrorCode::VaultDamaged);
-        let read: Read = serde_json::from_slice(snapshot).map_err(|_| DAMAGED)?;
+        let read: Read = json::from_slice(snapshot).map_err(|_| DAMAGED)?;
         if read.version != VERSION || read.audit.len() > AUDIT_MAX {
             return Err(DAMAGED);
         }

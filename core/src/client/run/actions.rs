@@ -1,6 +1,7 @@
 //! What the machine says, done.
 
 use std::{
+    pin::Pin,
     sync::Arc,
     time::{Duration, Instant},
 };
@@ -73,8 +74,7 @@ impl Runner {
     where
         F: Future<Output = Input> + Send + 'static,
     {
-        let work = work(self.inner.clone(), self.ticket.clone());
-        self.bring(async move { Some(work.await) });
+        self.bring(Box::pin(work(self.inner.clone(), self.ticket.clone())), false);
     }
 
     /// Has the host ask the member. Ends with the press, so that the host can take its prompt down.
@@ -82,14 +82,7 @@ impl Runner {
     where
         F: Future<Output = Input> + Send + 'static,
     {
-        let work = work(self.inner.clone());
-        let press = self.answers.0.clone();
-        self.bring(async move {
-            tokio::select! {
-                () = press.closed() => None,
-                answer = work => Some(answer),
-            }
-        });
+        self.bring(Box::pin(work(self.inner.clone())), true);
     }
 
     /// Has the host's vendor part open a door. The end of the press calls it off.
@@ -112,12 +105,15 @@ impl Runner {
         self.ask_member(move |_| async move { Input::Vendor(unlock(vendor, request).await) });
     }
 
-    fn bring(&self, work: impl Future<Output = Option<Input>> + Send + 'static) {
+    fn bring(&self, work: Pin<Box<dyn Future<Output = Input> + Send>>, ends_with_press: bool) {
         let answers = self.answers.0.clone();
         let spawned = self.inner.spawn(async move {
-            if let Some(answer) = work.await {
-                // The press may have ended meanwhile.
-                let _ = answers.send(answer);
+            tokio::select! {
+                () = answers.closed(), if ends_with_press => {}
+                answer = work => {
+                    // The press may have ended meanwhile.
+                    let _ = answers.send(answer);
+                }
             }
         });
         if spawned.is_err() {

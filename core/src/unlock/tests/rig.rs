@@ -272,8 +272,12 @@ impl Rig {
             return;
         };
         self.locks[lock].1.reset();
-        self.link =
-            Some(Link { peripheral: peripheral.clone(), lock, out: Fragmenter::new(self.mtu), back: Reassembler::new() });
+        self.link = Some(Link {
+            peripheral: peripheral.clone(),
+            lock,
+            out: Fragmenter::new(self.mtu),
+            back: Reassembler::new(),
+        });
         self.inputs.push_back(Input::Connected(peripheral, self.mtu));
     }
 
