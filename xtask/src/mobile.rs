@@ -32,8 +32,11 @@ const PACKAGE: &str = "keybutton-ffi";
 pub const OWN_HTTP: &str = "http";
 
 /// What `.cargo/config.toml` has for Android, as far as it applies; host builds are left to their own linker.
-const LINUX_FLAGS: &str = "-Clink-arg=-Wl,--icf=all -Clink-arg=-Wl,-z,pack-relative-relocs \
-    -Clink-arg=-Wl,--hash-style=gnu -Clink-arg=-Wl,-O2";
+const LINUX_FLAGS: &str = "-Cforce-frame-pointers=yes -Clink-arg=-Wl,-T,bindings/phone.ld -Clink-arg=-Wl,--icf=all \
+    -Clink-arg=-Wl,-z,pack-relative-relocs -Clink-arg=-Wl,--hash-style=gnu -Clink-arg=-Wl,-O2";
+
+/// The message of a panic names no file and line: an app's users can't read them, and they cost 30 KB.
+const NO_LOCATIONS: &str = "-Zlocation-detail=none";
 
 /// What `cargo xtask mobile-check` compiles.
 #[derive(Args)]
@@ -115,7 +118,12 @@ impl Compiler {
             System::Apple { .. } => "staticlib",
         };
         let mut command = self.cargo("rustc", std::slice::from_ref(target))?;
+        let flags = match target.system {
+            System::Linux => format!("{LINUX_FLAGS} {NO_LOCATIONS}"),
+            System::Android | System::Apple { .. } => NO_LOCATIONS.to_owned(),
+        };
         command
+            .env(format!("CARGO_TARGET_{}_RUSTFLAGS", target.upper()), flags)
             .args(["--lib", "--profile", "mobile", "--crate-type", kind, "--features", features])
             // Without names in backtraces, which a stripped library could not give anyway.
             .arg("-Zbuild-std-features=panic-unwind,optimize_for_size")
@@ -181,10 +189,7 @@ impl Compiler {
     fn environment(&self, target: &Target) -> Result<Vec<(String, OsString)>, Failure> {
         if target.system == System::Linux {
             let linker = self.standins.linux_linker(&self.tools)?;
-            return Ok(vec![
-                (format!("CARGO_TARGET_{}_LINKER", target.upper()), linker.into()),
-                (format!("CARGO_TARGET_{}_RUSTFLAGS", target.upper()), LINUX_FLAGS.into()),
-            ]);
+            return Ok(vec![(format!("CARGO_TARGET_{}_LINKER", target.upper()), linker.into())]);
         }
         let lower = target.triple.replace('-', "_");
         let mut variables = vec![
