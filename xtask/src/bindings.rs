@@ -6,7 +6,7 @@ use std::{
     process::Command,
 };
 
-use crate::command::{Failure, cargo, root, run, target_folder};
+use crate::command::{Failure, cargo, root, run, target_folder, workspace_features};
 
 /// The exporting package's library, as the linker names it.
 const LIBRARY: &str = "keybutton_ffi";
@@ -34,7 +34,7 @@ impl Language {
 ///
 /// One command for all tiers: what one has built, the next finds, and features are the same throughout.
 pub fn build() -> Result<(), Failure> {
-    run(&mut cargo(["build", "--locked", "--workspace", "--lib", "--bins"]))
+    run(cargo(["build", "--locked", "--workspace", "--lib", "--bins"]).args(workspace_features()))
 }
 
 /// The folder with the native library and the programs that [`build`] leaves.

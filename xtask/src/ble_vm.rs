@@ -17,7 +17,7 @@ use self::{
     image::Image,
     machine::{Accelerator, Machine},
 };
-use crate::command::{Failure, Outcome, cargo, is_ci, read_lines, target_folder};
+use crate::command::{Failure, Outcome, cargo, is_ci, read_lines, target_folder, workspace_features};
 
 /// How the suite is run.
 #[derive(Args)]
@@ -25,6 +25,9 @@ pub struct Options {
     /// Installs what is missing of QEMU, BlueZ and their like with apt-get, as root.
     #[arg(long)]
     install: bool,
+    /// Is content with saying so where something of them is missing.
+    #[arg(long, conflicts_with = "install")]
+    if_possible: bool,
     /// Only gets the machine ready.
     #[arg(long)]
     prepare: bool,
@@ -51,6 +54,9 @@ pub struct Options {
     command: Vec<String>,
 }
 
+/// Tells the suite, outside the machine, that it is run there as well.
+pub const LATER: (&str, &str) = ("KEYBUTTON_BLE_VM", "later");
+
 /// One for each of two locks and two phones.
 const CONTROLLERS: u8 = 4;
 
@@ -59,7 +65,14 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     if !cfg!(all(target_os = "linux", target_arch = "x86_64")) {
         return Ok(Outcome::Skipped("the Bluetooth machine runs on 64-bit Intel and AMD Linux only".into()));
     }
-    let image = Image::provide(options.air, options.install || is_ci())?;
+    let install = options.install || is_ci();
+    if options.if_possible
+        && !install
+        && let Some(missing) = tools::missing(options.air)
+    {
+        return Ok(Outcome::Skipped(missing.to_string()));
+    }
+    let image = Image::provide(options.air, install)?;
     let machine = Machine {
         image: &image,
         accelerator: options.accelerator,
@@ -83,7 +96,7 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     let mut command = vec![build_suite()?.to_string_lossy().into_owned()];
     command.extend(options.only.clone());
-    let environment = [("KEYBUTTON_BLE_VM", "1".to_owned()), ("KEYBUTTON_BLE_PRESSES", options.presses.to_string())];
+    let environment = [("KEYBUTTON_BLE_VM", "here".to_owned()), ("KEYBUTTON_BLE_PRESSES", options.presses.to_string())];
     let mut counted = None;
     let status = machine.run(&command, &environment, |line| {
         println!("{line}");
@@ -99,7 +112,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 fn build_suite() -> Result<PathBuf, Failure> {
     let mut suite = None;
     let built = read_lines(
-        cargo(["test", "--locked", "-p", "keybutton-tests", "--features", "bluetooth", "--test", "ble_vm", "--no-run"])
+        cargo(["test", "--locked", "--workspace", "--test", "ble_vm", "--no-run"])
+            .args(workspace_features())
             .arg("--message-format=json-render-diagnostics")
             .stdout(Stdio::piped()),
         |line| {

@@ -61,6 +61,13 @@ pub fn cargo<S: AsRef<OsStr>>(arguments: impl IntoIterator<Item = S>) -> Command
     command
 }
 
+/// The features with which the whole workspace is built, checked and tested: with one set nothing is built twice.
+///
+/// Phones and locks over real Bluetooth are among them where both can be built.
+pub fn workspace_features() -> &'static [&'static str] {
+    if cfg!(target_os = "linux") { &["--features", "keybutton-tests/bluetooth"] } else { &[] }
+}
+
 /// Runs `command` to its end; an exit status other than 0 is a failure.
 pub fn run(command: &mut Command) -> Result<(), Failure> {
     let shown = show(command);

@@ -12,8 +12,8 @@ use clap::Args;
 
 use self::{behind::Step, tally::Tally};
 use crate::{
-    bindings,
-    command::{Failure, Outcome, cargo, is_ci, read_lines},
+    bindings, ble_vm,
+    command::{Failure, Outcome, cargo, is_ci, read_lines, workspace_features},
     errors, kotlin, surface,
 };
 
@@ -26,6 +26,9 @@ pub struct Options {
     /// Leaves out type-checking for phones.
     #[arg(long)]
     no_mobile: bool,
+    /// Leaves out phones and locks over a real BlueZ in a virtual machine.
+    #[arg(long)]
+    no_ble_vm: bool,
     /// Leaves out the Kotlin packages.
     #[arg(long)]
     no_kotlin: bool,
@@ -53,6 +56,9 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
     }
     if wanted("mobile check", options.no_mobile) {
         steps.push(Step::new("mobile check", &["mobile-check"]));
+    }
+    if wanted("bluetooth machine", options.no_ble_vm) {
+        steps.push(Step::new("bluetooth machine", &["ble-vm", "--if-possible"]).after_build());
     }
     if !options.no_swift || is_ci() {
         steps.push(Step::new("swift", &["swift"]).after_build());
@@ -86,6 +92,8 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
 /// Runs `cargo test`, shows what it prints and adds its counts.
 fn cargo_test(tally: &mut Tally) -> Result<(), Failure> {
     let mut command = cargo(["test", "--locked", "--workspace", "--no-fail-fast"]);
+    // The Bluetooth suite has a step of its own.
+    command.args(workspace_features()).env(ble_vm::LATER.0, ble_vm::LATER.1);
     let mut failed_here = 0;
     let success = read_lines(command.stdout(Stdio::piped()), |line| {
         println!("{line}");

@@ -22,10 +22,12 @@ use std::{
 use crate::{scenarios::Scenario, world::World};
 
 fn main() -> ExitCode {
-    if std::env::var_os("KEYBUTTON_BLE_VM").is_none() {
+    let place = std::env::var("KEYBUTTON_BLE_VM").unwrap_or_default();
+    if place != "here" {
         println!("this needs the Bluetooth machine: run `cargo xtask ble-vm`");
-        // Nothing was tested: only where that may be overlooked is it no failure.
-        return if std::env::var("CI").is_ok_and(|ci| ci == "true") { ExitCode::FAILURE } else { ExitCode::SUCCESS };
+        // Nothing was tested. In the gate that is no failure only where the machine has its turn as well.
+        let overlooked = std::env::var("CI").is_ok_and(|ci| ci == "true") && place != "later";
+        return if overlooked { ExitCode::FAILURE } else { ExitCode::SUCCESS };
     }
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)

@@ -21,29 +21,25 @@ const TOOLS: [(&str, &str); 9] = [
 
 const BTVIRT: (&str, &str) = ("/usr/bin/btvirt", "bluez-test-tools");
 
+/// What is missing, in words, with the remedy.
+pub fn missing(air: Air) -> Option<Failure> {
+    let missing = missing_packages(air);
+    let names = missing.join(", ");
+    (!missing.is_empty()).then(|| {
+        Failure(format!(
+            "the Bluetooth machine needs {names}; as root, run `cargo xtask ble-vm --install` or `{}`",
+            install_command(&missing)
+        ))
+    })
+}
+
 /// Sees that everything is there; `install` allows installing it.
 pub fn provide(air: Air, install: bool) -> Result<(), Failure> {
-    let wanted = TOOLS.iter().chain((air == Air::Btvirt).then_some(&BTVIRT));
-    let mut missing: Vec<&str> =
-        wanted.filter(|(program, _)| !Path::new(program).exists()).map(|(_, package)| *package).collect();
-    // A busybox with shared libraries can't run alone; its package has another name.
-    if output(Command::new("dpkg-query").args(["-W", "busybox-static"])).is_err() {
-        missing.push("busybox-static");
-    }
-    if air == Air::Bumble && python().is_none() {
-        missing.push("python3-venv");
-    }
-    missing.dedup();
-    if missing.is_empty() {
-        return Ok(());
-    }
-    let command = format!("apt-get install --no-install-recommends {}", missing.join(" "));
-    if !install {
-        return Err(Failure(format!(
-            "the Bluetooth machine needs {}; install them with `{command}`, or run `cargo xtask ble-vm --install` as root",
-            missing.join(", ")
-        )));
-    }
+    let missing = match missing(air) {
+        None => return Ok(()),
+        Some(missing) if !install => return Err(missing),
+        Some(_) => missing_packages(air),
+    };
     run(Command::new("apt-get").args(["update", "-q"]))?;
     // A policy that forbids it keeps the packages from starting services on this machine.
     let policy = Path::new("/usr/sbin/policy-rc.d");
@@ -58,7 +54,27 @@ pub fn provide(air: Air, install: bool) -> Result<(), Failure> {
     if ours {
         fs::remove_file(policy)?;
     }
-    installed.map_err(|error| Failure(format!("{error}; as root, try `{command}`")))
+    installed.map_err(|error| Failure(format!("{error}; as root, try `{}`", install_command(&missing))))
+}
+
+fn missing_packages(air: Air) -> Vec<&'static str> {
+    let wanted = TOOLS.iter().chain((air == Air::Btvirt).then_some(&BTVIRT));
+    let mut missing: Vec<&str> =
+        wanted.filter(|(program, _)| !Path::new(program).exists()).map(|(_, package)| *package).collect();
+    // A busybox with shared libraries can't run alone; its package has another name.
+    if output(Command::new("dpkg-query").args(["-W", "busybox-static"])).is_err() {
+        missing.push("busybox-static");
+    }
+    if air == Air::Bumble && python().is_none() {
+        missing.push("python3-venv");
+    }
+    missing.sort_unstable();
+    missing.dedup();
+    missing
+}
+
+fn install_command(packages: &[&str]) -> String {
+    format!("apt-get install --no-install-recommends {}", packages.join(" "))
 }
 
 /// A Python that can make virtual environments and is new enough.
