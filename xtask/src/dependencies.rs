@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::{
     command::{Failure, Outcome},
-    metadata::packages,
+    metadata::{Package, packages},
 };
 
 /// Licences that may ship in somebody else's app. MPL-2.0 covers UniFFI, file by file.
@@ -35,6 +35,15 @@ const BANNED: [(&str, &str); 3] = [
     ("native-tls", "needs a system library"),
 ];
 
+/// Native libraries that crates link or bring along, and the licence judged: a crate's own expression may not speak of it.
+const NATIVE: [(&str, &str); 5] = [
+    ("libdbus-sys", "brings libdbus, AFL-2.1 of its two licences (docs/adr/0009-bluetooth-on-the-desktop.md)"),
+    ("libsqlite3-sys", "brings SQLite, in the public domain"),
+    ("pcsc-sys", "links the system's PC/SC, where somebody has it built"),
+    ("ring", "brings its own C and assembler, in its expression"),
+    ("wasm-bindgen-shared", "links nothing; the name keeps a second version out"),
+];
+
 /// Checks licences, bans and duplicates of direct dependencies.
 pub fn run() -> Result<Outcome, Failure> {
     let packages = packages()?;
@@ -49,6 +58,9 @@ pub fn run() -> Result<Outcome, Failure> {
             wrong.push(format!("{} {} has licence {:?}", package.name, package.version, package.license));
         }
     }
+    for name in unjudged(&packages) {
+        wrong.push(format!("{name} links a native library: judge its licence and add it to the list"));
+    }
     for (name, versions) in versions.iter().filter(|(_, versions)| versions.len() > 1) {
         println!("note: {name} stands in the tree {} times: {versions:?}", versions.len());
     }
@@ -57,6 +69,12 @@ pub fn run() -> Result<Outcome, Failure> {
     }
     println!("{} packages, {} problems", packages.len(), wrong.len());
     if wrong.is_empty() { Ok(Outcome::Passed) } else { Err(Failure("dependencies need a look".into())) }
+}
+
+/// The packages with a native library that nobody has judged.
+fn unjudged(packages: &[Package]) -> impl Iterator<Item = &str> {
+    let native = packages.iter().filter(|package| package.links.is_some() && !package.own);
+    native.map(|package| package.name.as_str()).filter(|name| NATIVE.iter().all(|(known, _)| known != name))
 }
 
 /// Reads the licence expressions found in practice: `A OR B`, `A AND B`, `A/B`, with or without brackets.
@@ -68,7 +86,21 @@ fn is_allowed(expression: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::is_allowed;
+    use super::{Package, is_allowed, unjudged};
+
+    #[test]
+    fn a_native_library_is_judged_by_name() {
+        let package = |name: &str, links: Option<&str>| Package {
+            name: name.into(),
+            version: "1.0.0".into(),
+            license: Some("MIT".into()),
+            links: links.map(str::to_owned),
+            own: false,
+        };
+        let packages =
+            [package("libdbus-sys", Some("dbus")), package("openblas-src", Some("openblas")), package("serde", None)];
+        assert_eq!(unjudged(&packages).collect::<Vec<_>>(), ["openblas-src"]);
+    }
 
     #[test]
     fn expressions_are_read_as_spdx_means_them() {

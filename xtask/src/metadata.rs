@@ -14,6 +14,8 @@ pub struct Package {
     pub version: String,
     /// Its licence expression, where it states one.
     pub license: Option<String>,
+    /// The native library it links or brings along, where there is one.
+    pub links: Option<String>,
     /// Whether it is one of the workspace's own.
     pub own: bool,
 }
@@ -55,9 +57,9 @@ pub fn edges() -> Result<BTreeMap<String, BTreeSet<String>>, Failure> {
     Ok(edges)
 }
 
-/// Every package that any target of the workspace may be built from.
+/// Every package that any target of the workspace may be built from, with any feature.
 pub fn packages() -> Result<Vec<Package>, Failure> {
-    let metadata = read(&[])?;
+    let metadata = read(&["--all-features"])?;
     let members: BTreeSet<&str> =
         metadata["workspace_members"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
     Ok(metadata["packages"]
@@ -69,6 +71,7 @@ pub fn packages() -> Result<Vec<Package>, Failure> {
                 name: package["name"].as_str()?.to_owned(),
                 version: package["version"].as_str()?.to_owned(),
                 license: package["license"].as_str().map(str::to_owned),
+                links: package["links"].as_str().map(str::to_owned),
                 own: members.contains(package["id"].as_str()?),
             })
         })
