@@ -37,6 +37,10 @@ pub struct LockArgs {
     /// Claim the lock and end; nothing but that needs the access service.
     #[arg(long, conflicts_with = "apdu")]
     claim_only: bool,
+    /// This machine's clock does not outlast a power cut (a Raspberry Pi without a battery clock): begin without the time,
+    /// until a phone brings it.
+    #[arg(long)]
+    clock_lost: bool,
     /// Where the lock is: metres east and north.
     #[arg(long, value_name = "X,Y", default_value = "0,0", value_parser = place, allow_hyphen_values = true)]
     at: Position,
@@ -98,6 +102,7 @@ pub async fn run(args: LockArgs, state: Option<PathBuf>) -> Result<(), Failure> 
         (options, format!("is on the air at {air}"))
     };
     options.fittings = args.hardware.fittings();
+    options.clock_lost = args.clock_lost;
     let moves = match &options.fittings {
         Fittings::Screen => String::new(),
         Fittings::Gpio(wiring) => format!(", drives {}", wires_text(wiring)),

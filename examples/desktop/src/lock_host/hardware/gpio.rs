@@ -83,10 +83,19 @@ fn chip_path(wiring: &Wiring) -> Result<PathBuf, Failure> {
     });
     match (&wiring.chip, named) {
         (Some(chip), _) => Ok(Path::new(DEVICES).join(chip)),
-        (None, Some(name)) => {
-            gpiocdev::find_named_line(name).map(|found| found.chip).ok_or_else(|| no_line(name, "any chip"))
-        }
+        (None, Some(name)) => gpiocdev::find_named_line(name).map(|found| found.chip).ok_or_else(|| nowhere(name)),
         (None, None) => Ok(Path::new(DEVICES).join(FIRST)),
+    }
+}
+
+/// Why a line is not found by its name: chips that may not be opened have none to show.
+fn nowhere(name: &str) -> Failure {
+    let chips = gpiocdev::chip::chips().unwrap_or_default();
+    let closed = chips.iter().find_map(|chip| open_chip(chip).err());
+    match (closed, chips.is_empty()) {
+        (Some(closed), _) => closed,
+        (None, true) => no_chip(&Path::new(DEVICES).join(FIRST), "there is none at all"),
+        (None, false) => no_line(name, "any chip"),
     }
 }
 
@@ -268,5 +277,8 @@ mod tests {
         assert!(missing.message.contains("/dev/gpiochip-none") && missing.remedy.contains("--gpio"), "{missing:?}");
         let file = tempfile::NamedTempFile::new().unwrap();
         assert_eq!(open(&wiring(file.path(), "17")).unwrap_err().code, "no-gpio-chip");
+        let nowhere = Wiring { chip: None, ..wiring(file.path(), "NO SUCH LINE") };
+        let code = open(&nowhere).unwrap_err().code;
+        assert!(["no-gpio-chip", "no-gpio-line", "gpio-forbidden"].contains(&code.as_str()), "{code}");
     }
 }
