@@ -4,6 +4,7 @@
 //! an app five kilobytes.
 
 /// Values by key, in the order in which their keys came.
+#[derive(Debug)]
 pub(crate) struct Pairs<K, V>(Vec<(K, V)>);
 
 impl<K: PartialEq, V> Pairs<K, V> {
@@ -31,6 +32,18 @@ impl<K: PartialEq, V> Pairs<K, V> {
         None
     }
 
+    /// The value of `key`, made if there is none.
+    pub(crate) fn get_or_insert(&mut self, key: &K, make: impl FnOnce() -> V) -> &mut V
+    where
+        K: Clone,
+    {
+        let at = self.0.iter().position(|(held, _)| held == key).unwrap_or_else(|| {
+            self.0.push((key.clone(), make()));
+            self.0.len() - 1
+        });
+        &mut self.0[at].1
+    }
+
     /// Takes `key` out.
     pub(crate) fn remove(&mut self, key: &K) {
         self.retain(|held, _| held != key);
@@ -39,6 +52,11 @@ impl<K: PartialEq, V> Pairs<K, V> {
     /// Takes out whatever `keep` denies.
     pub(crate) fn retain(&mut self, mut keep: impl FnMut(&K, &V) -> bool) {
         self.0.retain(|(key, value)| keep(key, value));
+    }
+
+    /// Takes everything out.
+    pub(crate) fn clear(&mut self) {
+        self.0.clear();
     }
 
     /// How many there are.
@@ -99,6 +117,8 @@ mod tests {
                     }
                 }
                 prop_assert_eq!(pairs.get(&key), tree.get(&key));
+                let made = u16::from(key);
+                prop_assert_eq!(pairs.get_or_insert(&key, || made), tree.entry(key).or_insert(made));
                 prop_assert_eq!(pairs.len(), tree.len());
             }
             pairs.retain(|key, _| *key < kept);

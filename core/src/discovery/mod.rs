@@ -6,8 +6,6 @@
 mod rank;
 mod tags;
 
-use std::collections::HashMap;
-
 use keybutton_protocol::{
     api::{DoorId, SiteId},
     crypto::Crypto,
@@ -21,6 +19,7 @@ use self::{
 };
 use crate::{
     keyring::Keyring,
+    pairs::Pairs,
     radio::{Advertisement, PeripheralId},
     unlock::Moment,
 };
@@ -69,7 +68,7 @@ pub struct Candidate {
 #[derive(Debug, Default)]
 pub struct Discovery {
     tags: Tags,
-    heard: HashMap<PeripheralId, Heard>,
+    heard: Pairs<PeripheralId, Heard>,
     published: Option<Published>,
 }
 
@@ -105,11 +104,8 @@ impl Discovery {
             self.heard.remove(&heard.peripheral);
             return false;
         };
-        let entry = self.heard.entry(heard.peripheral.clone()).or_insert_with(|| Heard {
-            resolved,
-            signal: Signal::default(),
-            last: now,
-        });
+        let entry =
+            self.heard.get_or_insert(&heard.peripheral, || Heard { resolved, signal: Signal::default(), last: now });
         if (entry.resolved.group, entry.resolved.number) != (resolved.group, resolved.number) {
             entry.signal = Signal::default();
         }
@@ -144,13 +140,14 @@ impl Discovery {
     /// The doors in range, nearest first; of doors equally near, the one opened last from this phone first.
     pub fn ranked(&self, now: Moment, keyring: &Keyring) -> Vec<Candidate> {
         // A lock that has just changed its address was heard at two: it is where it was heard last.
-        let mut locks: HashMap<(GroupId, LockNumber), (Moment, &PeripheralId)> = HashMap::new();
+        let mut locks: Pairs<(GroupId, LockNumber), (Moment, &PeripheralId)> = Pairs::new();
         for (peripheral, heard) in self.heard.iter().filter(|(_, heard)| now.since(heard.last) < GONE_US) {
-            let place = locks.entry((heard.resolved.group, heard.resolved.number)).or_insert((heard.last, peripheral));
-            *place = (heard.last, peripheral).max(*place);
+            let (lock, place) = ((heard.resolved.group, heard.resolved.number), (heard.last, peripheral));
+            let newest = locks.get(&lock).map_or(place, |known| place.max(*known));
+            locks.insert(lock, newest);
         }
         let mut candidates: Vec<Candidate> = locks
-            .into_values()
+            .values()
             .filter_map(|(_, peripheral)| candidate(peripheral, self.heard.get(peripheral)?, keyring))
             .collect();
         rank::sort(&mut candidates);
