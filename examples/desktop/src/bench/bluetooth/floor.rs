@@ -140,6 +140,9 @@ impl Floor {
                 round_trips.push(exchange(target, to_peer, &mut notified, &first).await?);
             }
         }
+        // BlueZ keeps a subscription beyond the link, and tells a value once for each of them: the phone of the next
+        // press would hear everything twice.
+        target.unsubscribe(from_peer).await.map_err(failed)?;
         let answer = round_trips.first().copied().unwrap_or_default();
         let sample = Sample {
             search: found - begun,

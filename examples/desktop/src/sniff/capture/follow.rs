@@ -130,11 +130,11 @@ impl Follower {
 }
 
 fn heard(link: &mut Link, adapter: u16, packet: &[u8], ours: &mut u32) -> Option<Vec<News>> {
-    let (way, value) = match hci::att(packet)? {
+    match hci::att(packet)? {
         Att::Mtu(mtu) => {
             // Both sides say theirs; the smaller one counts.
             link.mtu = if link.mtu == MTU_DEFAULT { mtu } else { link.mtu.min(mtu) };
-            return None;
+            None
         }
         Att::Attributes { each, data } => {
             for (handle, uuid) in hci::characteristics(each, data) {
@@ -144,21 +144,31 @@ fn heard(link: &mut Link, adapter: u16, packet: &[u8], ours: &mut u32) -> Option
                     _ => {}
                 }
             }
-            return None;
+            None
         }
         Att::Write { handle, value } => {
             if link.to_lock.is_none() && begins_like_a_phone(value) {
                 link.to_lock = Some(handle);
             }
-            (link.to_lock == Some(handle)).then_some((Way::ToLock, value))?
+            (link.to_lock == Some(handle)).then(|| passed(link, adapter, Way::ToLock, value, ours))
         }
-        Att::Notify { handle, value } => {
-            if link.to_phone.is_none() && link.number.is_some() && begins_like_a_lock(value) {
-                link.to_phone = Some(handle);
+        Att::Notify(notified) => {
+            let mut news = Vec::new();
+            for (handle, value) in notified {
+                if link.to_phone.is_none() && link.number.is_some() && begins_like_a_lock(value) {
+                    link.to_phone = Some(handle);
+                }
+                if link.to_phone == Some(handle) {
+                    news.extend(passed(link, adapter, Way::ToPhone, value, ours));
+                }
             }
-            (link.to_phone == Some(handle)).then_some((Way::ToPhone, value))?
+            Some(news)
         }
-    };
+    }
+}
+
+/// A value of ours passed.
+fn passed(link: &mut Link, adapter: u16, way: Way, value: &[u8], ours: &mut u32) -> Vec<News> {
     let mut news = Vec::new();
     let number = *link.number.get_or_insert_with(|| {
         *ours += 1;
@@ -166,7 +176,7 @@ fn heard(link: &mut Link, adapter: u16, packet: &[u8], ours: &mut u32) -> Option
         *ours
     });
     news.push(News::Value { link: number, value: link.conversation.value(way, value) });
-    Some(news)
+    news
 }
 
 /// The first fragment of an Initiate, number 0.

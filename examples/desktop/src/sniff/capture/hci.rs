@@ -118,10 +118,36 @@ pub(super) enum Att<'a> {
     Mtu(u16),
     /// A value is written, with or without a response.
     Write { handle: u16, value: &'a [u8] },
-    /// A value is notified.
-    Notify { handle: u16, value: &'a [u8] },
+    /// Values are notified.
+    Notify(Notified<'a>),
     /// Attributes were read by type: the length of each, and all of them.
     Attributes { each: usize, data: &'a [u8] },
+}
+
+/// Values that are notified: one, or several with handle and length each, as BlueZ sends them to one another.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Notified<'a> {
+    One(u16, &'a [u8]),
+    Many(&'a [u8]),
+}
+
+impl<'a> Iterator for Notified<'a> {
+    type Item = (u16, &'a [u8]);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        match *self {
+            Self::One(handle, value) => {
+                *self = Self::Many(&[]);
+                Some((handle, value))
+            }
+            Self::Many(many) => {
+                let ([lo, hi, len_lo, len_hi], rest) = many.split_first_chunk::<4>()?;
+                let (value, rest) = rest.split_at_checked(usize::from(u16::from_le_bytes([*len_lo, *len_hi])))?;
+                *self = Self::Many(rest);
+                Some((u16::from_le_bytes([*lo, *hi]), value))
+            }
+        }
+    }
 }
 
 /// Reads an ATT packet.
@@ -131,7 +157,8 @@ pub(super) fn att(packet: &[u8]) -> Option<Att<'_>> {
         [0x02 | 0x03, lo, hi] => Some(Att::Mtu(word(lo, hi))),
         [0x09, each, data @ ..] => Some(Att::Attributes { each: usize::from(*each), data }),
         [0x12 | 0x52, lo, hi, value @ ..] => Some(Att::Write { handle: word(lo, hi), value }),
-        [0x1B, lo, hi, value @ ..] => Some(Att::Notify { handle: word(lo, hi), value }),
+        [0x1B, lo, hi, value @ ..] => Some(Att::Notify(Notified::One(word(lo, hi), value))),
+        [0x23, many @ ..] => Some(Att::Notify(Notified::Many(many))),
         _ => None,
     }
 }

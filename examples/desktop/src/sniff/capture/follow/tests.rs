@@ -135,6 +135,18 @@ fn where_the_phone_knew_the_handles_they_are_guessed_from_the_first_words() {
 }
 
 #[test]
+fn several_notifications_in_one_packet_are_taken_apart() {
+    let mut recording = Recording::new();
+    recording.up(0);
+    recording.discover();
+    recording.write(0x10, INITIATE);
+    let len = u16::try_from(BUSY.len()).unwrap().to_le_bytes();
+    let other = [&[0x20, 0, 1, 0, 9][..], &[0x13, 0], &len, BUSY].concat();
+    recording.att(false, &[&[0x23], &other[..], &[0x13, 0, 0xFF, 0xFF]].concat(), 27);
+    assert_eq!(names(&recording.news()), ["1 began on 2, Some(true), 23", "1 ToLock Initiate", "1 ToPhone Event"]);
+}
+
+#[test]
 fn other_devices_are_left_alone() {
     let mut recording = Recording::new();
     recording.up(0);
