@@ -1,20 +1,16 @@
-//! Advertising by BlueZ's own tool.
+//! Advertising by the kernel's management interface.
 //!
 //! BlueZ's D-Bus interface puts everything into the advertising packet, where service UUID and service data do not fit
-//! together; what goes into the scan response can't be chosen before BlueZ 5.80, and there only as an experiment. Its
-//! management interface takes both packets byte by byte, and `btmgmt`, which comes with BlueZ, speaks it.
+//! together; what goes into the scan response can't be chosen before BlueZ 5.80, and there only as an experiment. The
+//! management interface takes both packets byte by byte.
 
-use std::{process::Stdio, time::Duration};
+use std::time::Duration;
 
 use keybutton::radio::air::AdvertisingData;
-use tokio::{process::Command, sync::watch, time::timeout};
+use tokio::{sync::watch, time::timeout};
 
+use super::management::Management;
 use crate::failure::Failure;
-
-const TOOL: &str = "btmgmt";
-
-/// How long the tool may take for one command.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long to wait before what failed is tried again.
 const AGAIN: Duration = Duration::from_secs(2);
@@ -32,17 +28,14 @@ const INTERVAL: [&str; 2] = ["0xa0", "0xf0"];
 /// Advertises on one adapter, in one of the kernel's advertising instances.
 #[derive(Clone, Debug)]
 pub(super) struct Advertiser {
-    /// The adapter's number: 0 for `hci0`.
-    adapter: String,
+    management: Management,
     instance: String,
 }
 
 impl Advertiser {
-    /// Checks that the tool is there and may be used.
-    pub(super) async fn new(adapter: &str, instance: u8) -> Result<Self, Failure> {
-        let number = adapter.trim_start_matches(|c: char| !c.is_ascii_digit()).to_owned();
-        let this = Self { adapter: number, instance: instance.to_string() };
-        this.run(&["advinfo"]).await.map_err(|why| {
+    /// Checks that advertising can be managed.
+    pub(super) async fn new(management: Management, instance: u8) -> Result<Self, Failure> {
+        management.run(&["advinfo"]).await.map_err(|why| {
             Failure::new(
                 "cannot-advertise",
                 format_args!("the lock can't advertise: {why}"),
@@ -50,7 +43,7 @@ impl Advertiser {
                  capability CAP_NET_ADMIN.",
             )
         })?;
-        Ok(this)
+        Ok(Self { management, instance: instance.to_string() })
     }
 
     /// Keeps the adapter advertising what is wanted, until nobody wants anything any more.
@@ -79,46 +72,16 @@ impl Advertiser {
 
     async fn advertise(&self, data: &AdvertisingData) -> Result<(), String> {
         let [min, max] = INTERVAL;
-        self.run(&["add-ext-adv-params", "-c", "-t", LIFE, "-r", min, "-x", max, &self.instance]).await?;
+        self.management.run(&["add-ext-adv-params", "-c", "-t", LIFE, "-r", min, "-x", max, &self.instance]).await?;
         let (packet, response) = (hex(&data.advertisement), hex(&data.scan_response));
-        self.run(&["add-ext-adv-data", "-d", &packet, "-s", &response, &self.instance]).await
+        self.management.run(&["add-ext-adv-data", "-d", &packet, "-s", &response, &self.instance]).await
     }
 
     /// Stops advertising; stopping what does not run is fine.
     async fn stop(&self) -> Result<(), String> {
-        match self.run(&["rm-adv", &self.instance]).await {
+        match self.management.run(&["rm-adv", &self.instance]).await {
             Err(why) if why.contains("Invalid Parameters") => Ok(()),
             other => other,
-        }
-    }
-
-    async fn run(&self, arguments: &[&str]) -> Result<(), String> {
-        let mut child = Command::new(TOOL)
-            // Not its `--timeout`: with it the tool stays for as long even when it is done.
-            .args(["--index", &self.adapter])
-            .args(arguments)
-            // At the end of its input it leaves before it is done: the pipe stays open until it is.
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .kill_on_drop(true)
-            .spawn()
-            .map_err(|error| format!("{TOOL}: {error}"))?;
-        let input = child.stdin.take();
-        let output = timeout(PATIENCE, child.wait_with_output()).await;
-        drop(input);
-        match output {
-            Ok(Ok(output)) => {
-                let said = String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).trim().to_owned();
-                // Its exit status is 0 whatever the kernel answered.
-                if output.status.success() && !said.contains("failed with status") && !said.contains("Unable to") {
-                    Ok(())
-                } else {
-                    Err(format!("{TOOL} {}: {said}", arguments.join(" ")))
-                }
-            }
-            Ok(Err(error)) => Err(format!("{TOOL}: {error}")),
-            Err(_) => Err(format!("{TOOL} {} does not end", arguments.join(" "))),
         }
     }
 }

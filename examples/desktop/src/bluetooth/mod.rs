@@ -7,6 +7,8 @@ mod advertiser;
 #[cfg(all(feature = "bluetooth", target_os = "linux"))]
 mod links;
 #[cfg(all(feature = "bluetooth", target_os = "linux"))]
+mod management;
+#[cfg(all(feature = "bluetooth", target_os = "linux"))]
 mod server;
 #[cfg(all(feature = "bluetooth", target_os = "linux"))]
 mod watcher;

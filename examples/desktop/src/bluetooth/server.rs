@@ -11,7 +11,7 @@ use std::{
 };
 
 use bluer::{
-    Adapter, Address, Session,
+    Adapter, Address, AddressType, Device, Session,
     gatt::local::{
         Application, ApplicationHandle, Characteristic, CharacteristicNotifier, CharacteristicNotify,
         CharacteristicNotifyMethod, CharacteristicWrite, CharacteristicWriteMethod, CharacteristicWriteRequest,
@@ -30,12 +30,16 @@ use uuid::Uuid;
 use super::{
     advertiser::Advertiser,
     links::{Arrival, Links, Word},
+    management::Management,
     switched_off, watcher,
 };
 use crate::failure::Failure;
 
 /// How many phones are talked to at once.
 const PHONES: usize = 1;
+
+/// How long the values before a close may take to leave: a few connection events, and a repetition or two.
+const LEAVE: Duration = Duration::from_millis(300);
 
 /// How long stopping may take.
 const GOODBYE: Duration = Duration::from_secs(3);
@@ -85,7 +89,8 @@ impl GattServer {
         }
         .map_err(|error| failed("find the adapter", &error))?;
         power_on(&adapter).await?;
-        let advertiser = Advertiser::new(adapter.name(), last_instance(&adapter).await?).await?;
+        let management = Management::new(adapter.name());
+        let advertiser = Advertiser::new(management.clone(), last_instance(&adapter).await?).await?;
         let (inputs, to_do) = mpsc::unbounded_channel();
         let application = adapter
             .serve_gatt_application(application(&inputs))
@@ -100,6 +105,7 @@ impl GattServer {
             _session: session,
             _application: application,
             adapter,
+            management,
             links: Links::new(PHONES),
             notifier: None,
             data: None,
@@ -146,6 +152,7 @@ struct Server {
     _session: Session,
     _application: ApplicationHandle,
     adapter: Adapter,
+    management: Management,
     links: Links,
     notifier: Option<CharacteristicNotifier>,
     data: Option<AdvertisingData>,
@@ -162,7 +169,9 @@ impl Server {
                 input = inputs.recv() => match input {
                     Some(Input::Down) | None => {
                         for address in self.links.everybody() {
-                            self.send_away(address);
+                            if let Ok(device) = self.adapter.device(address) {
+                                hang_up(device, self.management.clone(), Duration::ZERO).await;
+                            }
                         }
                         self.tell(PeripheralEvent::Down);
                         return;
@@ -241,11 +250,7 @@ impl Server {
     fn send_away(&mut self, address: Address) {
         self.links.leaving(address);
         let Ok(device) = self.adapter.device(address) else { return };
-        tokio::spawn(async move {
-            if let Err(error) = device.disconnect().await {
-                tracing::debug!(%address, %error, "the phone was gone already");
-            }
-        });
+        tokio::spawn(hang_up(device, self.management.clone(), LEAVE));
     }
 
     fn settle_advertising(&self) {
@@ -314,6 +319,18 @@ fn wrote(inputs: &mpsc::UnboundedSender<Input>, value: Vec<u8>, request: &Charac
     }
     let input = Input::Wrote { address: request.device_address, mtu: request.mtu, value };
     inputs.send(input).map_err(|_| ReqError::Failed)
+}
+
+/// Drops a phone's link once what it was told has had time to leave.
+async fn hang_up(device: Device, management: Management, leave: Duration) {
+    // BlueZ takes what it is told in order: once it answers, the values notified before are on their way.
+    let kind = device.address_type().await.unwrap_or(AddressType::LePublic);
+    tokio::time::sleep(leave).await;
+    let Err(why) = management.disconnect(device.address(), kind).await else { return };
+    tracing::debug!(address = %device.address(), why, "the phone does not go, or is gone already");
+    if let Err(error) = device.disconnect().await {
+        tracing::debug!(address = %device.address(), %error, "the phone was gone already");
+    }
 }
 
 async fn power_on(adapter: &Adapter) -> Result<(), Failure> {
