@@ -1,13 +1,19 @@
 //! The real lock and the real phone in bad air, in company, and beside each other's neighbours.
 #![allow(clippy::unwrap_used)]
 
+use std::{collections::BTreeSet, time::Duration};
+
 use keybutton::{
     error::ErrorCode,
     outcome::Outcome,
     unlock::{Input, UnlockOptions},
 };
-use keybutton_lock::{Path, config::FastPolicy};
-use keybutton_protocol::ids::UnlockId;
+use keybutton_lock::{Advertising, LINK, Path, Uptime, config::FastPolicy};
+use keybutton_protocol::{
+    advert::{Packet, ROTATION_JITTER_S, ROTATION_S},
+    crypto::ring::Ring,
+    ids::{LockNumber, UnlockId},
+};
 use keybutton_tests::pair::{
     lock::{Did, TestLock},
     phone::TestPhone,
@@ -29,6 +35,48 @@ fn pair() -> (World, Site) {
     let site = Site::new("north");
     let phone = TestPhone::new(&site, &Member::new("ada"), &[7]);
     (World::new(vec![phone], vec![TestLock::new(&site, 7)]), site)
+}
+
+/// The tags that the lock advertised, each with its time and its first flags.
+fn advertised(lock: &TestLock) -> Vec<(Uptime, Advertising)> {
+    let of = |(at, did): &(Uptime, Did)| match did {
+        Did::Advertise(advertising) => Some((*at, **advertising)),
+        _ => None,
+    };
+    let mut said: Vec<_> = lock.log.iter().filter_map(of).collect();
+    said.dedup_by_key(|(_, advertising)| advertising.address);
+    said
+}
+
+#[test]
+fn the_tag_and_the_address_change_in_time_and_never_under_a_phone() {
+    let (_, site) = pair();
+    let mut lock = TestLock::new(&site, 7);
+    lock.advance(Duration::from_secs(6 * 3_600));
+    let said = advertised(&lock);
+    assert!(said.len() >= 22, "{} tags in six hours", said.len());
+    let mut tags = BTreeSet::new();
+    for (_, advertising) in &said {
+        let data = Packet::parse(&advertising.scan_response).data.unwrap();
+        let resolved = data.resolve(&Ring::new(), &site.resolving_key()).unwrap();
+        assert_eq!(resolved.lock, LockNumber(7), "always the same door to those who know the site");
+        assert!(tags.insert((data.tag.0, advertising.address.0)), "used before");
+    }
+    for (n, pair) in said.windows(2).enumerate() {
+        let [(before, _), (after, _)] = pair else { unreachable!() };
+        let lasted = after.since(*before).as_secs();
+        let (least, most) = (u64::from(ROTATION_S - ROTATION_JITTER_S), u64::from(ROTATION_S + ROTATION_JITTER_S));
+        assert!((least..=most).contains(&lasted), "tag {n} lasted {lasted} s");
+    }
+
+    // A phone that stays while the tag's time runs out is not cut off from the address it knows.
+    let due = lock.next_deadline().unwrap();
+    lock.set_now(due);
+    let count = said.len();
+    lock.connect(1, 185);
+    assert_eq!(advertised(&lock).len(), count);
+    lock.advance(LINK);
+    assert_eq!(advertised(&lock).len(), count + 1, "as soon as it has gone");
 }
 
 #[test]
