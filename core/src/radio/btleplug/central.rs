@@ -49,7 +49,11 @@ pub(super) async fn watch(shared: Arc<Shared>, mut events: Events, mut commands:
         tokio::select! {
             biased;
             command = commands.recv() => match command {
-                Some(Scan::Start) => watch.start().await,
+                Some(Scan::Start) => {
+                    watch.start().await;
+                    // A check now would hold up the first advertisements.
+                    check.reset();
+                }
                 Some(Scan::Stop) => watch.stop().await,
                 Some(Scan::End) | None => return watch.stop().await,
             },

@@ -26,6 +26,14 @@ pub(super) struct Sample {
     pub(super) total: Duration,
 }
 
+impl Sample {
+    /// What belongs to none of the steps.
+    fn between(&self) -> Duration {
+        let steps = self.search + self.connect + self.discover + self.subscribe + self.transaction;
+        self.total.saturating_sub(steps)
+    }
+}
+
 /// All of a run.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub(super) struct Samples {
@@ -73,12 +81,13 @@ pub(super) fn judge(samples: &Samples, answered_by: &str) -> Found {
 
 type Step = fn(&Sample) -> Duration;
 
-const STEPS: [(&str, Step); 5] = [
+const STEPS: [(&str, Step); 6] = [
     ("search", |sample| sample.search),
     ("connect", |sample| sample.connect),
     ("discover", |sample| sample.discover),
     ("subscribe", |sample| sample.subscribe),
     ("transaction", |sample| sample.transaction),
+    ("between the steps", Sample::between),
 ];
 
 fn pictures(samples: &Samples) -> Vec<Plot> {
