@@ -2,6 +2,7 @@
 
 #[cfg(target_os = "linux")]
 mod gpio;
+#[cfg(any(target_os = "linux", test))]
 mod relay;
 mod screen;
 mod wiring;
@@ -55,6 +56,7 @@ pub(super) trait Hardware {
 
 /// What a sensor says.
 #[derive(Clone, PartialEq, Eq, Debug)]
+#[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "a screen senses nothing"))]
 pub(super) enum Sensed {
     /// The bolt is in place, or not.
     BoltInPlace(bool),
