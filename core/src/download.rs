@@ -3,11 +3,11 @@
 use std::{fmt, marker::PhantomData};
 
 use keybutton_protocol::api::{
-    AppId, AuditAcknowledged, Bytes, Device, DeviceId, EnrolDevice, EnrolmentChallenge, IssueKeys, KeyBundle, Problem,
+    AppId, AuditAcknowledged, Bytes, Device, DeviceId, EnrolDevice, EnrolmentChallenge, IssueKeys, KeyBundle,
     ReportPress, Rights, UploadAudit,
 };
 use keybutton_protocol::ids::ReaderId;
-use serde::{Serialize, de::DeserializeOwned};
+use serde::{Deserialize, Serialize, de::DeserializeOwned};
 use zeroize::Zeroizing;
 
 use crate::{
@@ -124,7 +124,13 @@ impl<T: Answer> Call<T> {
     /// # Errors
     ///
     /// What the service said went wrong; `service-failed` when its answer makes no sense or exceeds [`MAX_ANSWER`].
-    pub fn read(&self, status: u16, body: &[u8]) -> Result<T, Rejection> {
+    pub fn read(&self, status: u16, body: &[u8]) -> Result<T, KeyError> {
+        /// What the phone reads of a problem document (`Problem` in the protocol).
+        #[derive(Deserialize)]
+        struct Problem {
+            code: String,
+        }
+
         if body.len() > MAX_ANSWER {
             return Err(ErrorCode::ServiceFailed.into());
         }
@@ -132,8 +138,7 @@ impl<T: Answer> Call<T> {
             return T::read(body).ok_or_else(|| ErrorCode::ServiceFailed.into());
         }
         let problem = json::from_slice::<Problem>(body).ok();
-        let error = ErrorCode::from_http(status, problem.as_ref()).into();
-        Err(Rejection { error, devices: problem.map(|problem| problem.devices).unwrap_or_default() })
+        Err(ErrorCode::from_http(status, problem.as_ref().map(|problem| problem.code.as_str())).into())
     }
 }
 
@@ -159,27 +164,6 @@ json_answer!(Rights, KeyBundle, EnrolmentChallenge, Device, Vec<Device>, AuditAc
 impl Answer for () {
     fn read(_: &[u8]) -> Option<Self> {
         Some(())
-    }
-}
-
-/// Why the service refused a call.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Rejection {
-    /// What went wrong.
-    pub error: KeyError,
-    /// For `device-limit-reached`: the devices that count, so that the member can remove one.
-    pub devices: Vec<Device>,
-}
-
-impl From<ErrorCode> for Rejection {
-    fn from(code: ErrorCode) -> Self {
-        Self { error: code.into(), devices: Vec::new() }
-    }
-}
-
-impl From<Rejection> for KeyError {
-    fn from(rejection: Rejection) -> Self {
-        rejection.error
     }
 }
 
@@ -304,21 +288,12 @@ mod tests {
         let call = rights(&session(), None);
         let json = br#"{"member":"m","organization":"o","button":{"state":"visible"},"doors":[],"now":1,"new":0}"#;
         assert_eq!(call.read(200, json).unwrap().now, 1);
-        let error = |status, body: &[u8]| call.read(status, body).unwrap_err().error.code();
+        let error = |status, body: &[u8]| call.read(status, body).unwrap_err().code();
         assert_eq!(error(200, b"<html>"), ErrorCode::ServiceFailed);
         assert_eq!(error(200, &vec![b' '; MAX_ANSWER + 1]), ErrorCode::ServiceFailed);
         assert_eq!(error(503, b""), ErrorCode::ServiceFailed);
         let problem = br#"{"type":"t","title":"t","status":403,"code":"module-disabled","retry":false,"remedy":"r"}"#;
         assert_eq!(error(403, problem), ErrorCode::ModuleDisabled);
-    }
-
-    #[test]
-    fn the_device_limit_comes_with_the_devices() {
-        let problem = br#"{"type":"t","title":"t","status":409,"code":"device-limit-reached","retry":false,
-            "remedy":"r","devices":[{"id":"d","name":"n","platform":"ios","enrolled":1,"primary":true}]}"#;
-        let rejection = challenge(&session()).read(409, problem).unwrap_err();
-        assert_eq!(rejection.error.code(), ErrorCode::DeviceLimitReached);
-        assert_eq!(rejection.devices.len(), 1);
     }
 
     proptest! {

@@ -18,7 +18,7 @@ use std::{
 
 use clap::Args;
 
-pub use self::targets::Target;
+pub use self::{inspect::exports, targets::Target};
 use self::{inspect::inspect, standins::Standins, targets::System};
 use crate::{
     command::{Failure, Outcome, output, root, run as run_command, target_folder},

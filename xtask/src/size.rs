@@ -12,7 +12,7 @@ use clap::{Args, ValueEnum};
 use crate::{
     command::{Failure, Outcome},
     debian::Tools,
-    mobile::{Compiler, OWN_HTTP, Target},
+    mobile::{Compiler, OWN_HTTP, Target, exports},
 };
 
 /// What is measured: which features, in words, and the most bytes it may have.
@@ -38,7 +38,8 @@ enum Platform {
     Linux,
 }
 
-/// Builds, strips and measures; a library above its bar is a failure.
+/// Builds, strips and measures; a library above its bar is a failure, and so are two with different surfaces: what was
+/// generated from one has to load the other.
 pub fn run(options: &Options) -> Result<Outcome, Failure> {
     let compiler = match Tools::rust_and_clang() {
         Ok(tools) => Compiler::new(tools, true)?,
@@ -49,8 +50,17 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         if options.only.is_some_and(|only| only != platform) {
             continue;
         }
+        let mut surface = None;
         for (features, words, bar) in VARIANTS {
             let library = compiler.build(&target, features)?.library;
+            let exported = exports(&fs::read(&library)?)?;
+            if let Some(other) = surface.replace(exported.clone()).filter(|other| *other != exported) {
+                let differing: Vec<_> = other.symmetric_difference(&exported).map(String::as_str).collect();
+                return Err(Failure(format!(
+                    "{target}, {words}: exported there or here only: {}",
+                    differing.join(", ")
+                )));
+            }
             let bytes = fs::metadata(compiler.strip(&library)?)?.len();
             let verdict = if bytes <= bar { "within" } else { "OVER" };
             println!("\n{target}, {words}: {bytes} bytes, {verdict} the bar of {bar}");

@@ -243,7 +243,7 @@ impl Inner {
     /// Sends one call and reads its answer.
     pub(super) async fn call<T: Answer>(&self, call: &Call<T>) -> Result<T, KeyError> {
         let response = self.exchange(&call.request).await?;
-        call.read(response.status, &response.body).map_err(KeyError::from)
+        call.read(response.status, &response.body)
     }
 
     /// Sends a request. In a box, since every call would bring all of it along.

@@ -83,8 +83,7 @@ impl Threads {
         let (handle, going) = self.running()?;
         match going {
             Some(going) => {
-                let run = move || handle.block_on(going.keep(work));
-                std::thread::Builder::new().name("keybutton-host".into()).spawn(run)?;
+                start_thread("keybutton-host", Box::new(move || handle.block_on(going.keep(work))))?;
             }
             // Time that a test commands must not go on while another thread works.
             None => drop(handle.spawn(work)),
@@ -127,13 +126,20 @@ impl Running {
         let handle = runtime.handle().clone();
         let (open, is_open) = watch::channel(());
         let (ended, alive) = watch::channel(());
-        std::thread::Builder::new().name("keybutton".into()).spawn(move || {
-            runtime.block_on(ended.closed());
-            // What blocks may take its time; nobody waits for it any more.
-            runtime.shutdown_background();
-        })?;
+        start_thread(
+            "keybutton",
+            Box::new(move || {
+                runtime.block_on(ended.closed());
+                // What blocks may take its time; nobody waits for it any more.
+                runtime.shutdown_background();
+            }),
+        )?;
         Ok(Self { handle, _open: open, going: Going { open: is_open, alive } })
     }
+}
+
+fn start_thread(name: &str, run: Box<dyn FnOnce() + Send>) -> io::Result<()> {
+    std::thread::Builder::new().name(name.to_owned()).spawn(run).map(drop)
 }
 
 impl Going {

@@ -1,5 +1,5 @@
 use keybutton_protocol::{
-    api::{AccessRefusal, HiddenReason, Problem},
+    api::{AccessRefusal, HiddenReason},
     verdict::Reason,
 };
 
@@ -46,14 +46,14 @@ impl From<AccessRefusal> for ErrorCode {
 impl ErrorCode {
     /// The code for an error answer of the service: its own code where this version knows it, else by status.
     ///
-    /// `problem` is `None` when the body was not a problem document.
-    pub fn from_http(status: u16, problem: Option<&Problem>) -> Self {
+    /// `code` is the answer's own; `None` when the body was not a problem document.
+    pub fn from_http(status: u16, code: Option<&str>) -> Self {
         // A service can't speak for the vault, the radio or a press that it never saw.
-        let said = problem.and_then(|problem| Self::from_name(&problem.code)).filter(|code| code.is_of_service());
+        let said = code.and_then(Self::from_name).filter(|code| code.is_of_service());
         said.unwrap_or(match status {
             401 => Self::SessionRejected,
             // Anything on the way may say 403; only the service speaks of the member's access.
-            403 if problem.is_some() => Self::NoPermission,
+            403 if code.is_some() => Self::NoPermission,
             400 | 404 | 405 | 409 | 413 | 415 | 422 => Self::InvalidRequest,
             _ => Self::ServiceFailed,
         })

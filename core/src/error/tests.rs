@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use keybutton_protocol::{
-    api::{AccessRefusal, HiddenReason, Problem},
+    api::{AccessRefusal, HiddenReason},
     verdict::Reason,
 };
 
@@ -66,20 +66,10 @@ fn lock_reasons_keep_their_spelling() {
 
 #[test]
 fn service_answers_map_by_code_then_by_status() {
-    let problem = |code: &str, status| Problem {
-        kind: String::new(),
-        title: String::new(),
-        status,
-        detail: None,
-        code: code.into(),
-        retry: false,
-        remedy: String::new(),
-        devices: Vec::new(),
-    };
-    assert_eq!(ErrorCode::from_http(409, Some(&problem("device-limit-reached", 409))), ErrorCode::DeviceLimitReached);
-    assert_eq!(ErrorCode::from_http(401, Some(&problem("something-new", 401))), ErrorCode::SessionRejected);
-    assert_eq!(ErrorCode::from_http(404, Some(&problem("no-verdict", 404))), ErrorCode::InvalidRequest);
-    assert_eq!(ErrorCode::from_http(403, Some(&problem("something-new", 403))), ErrorCode::NoPermission);
+    assert_eq!(ErrorCode::from_http(409, Some("device-limit-reached")), ErrorCode::DeviceLimitReached);
+    assert_eq!(ErrorCode::from_http(401, Some("something-new")), ErrorCode::SessionRejected);
+    assert_eq!(ErrorCode::from_http(404, Some("no-verdict")), ErrorCode::InvalidRequest);
+    assert_eq!(ErrorCode::from_http(403, Some("something-new")), ErrorCode::NoPermission);
     assert_eq!(ErrorCode::from_http(403, None), ErrorCode::ServiceFailed, "a proxy's word is not the service's");
     assert_eq!(ErrorCode::from_http(502, None), ErrorCode::ServiceFailed);
     assert_eq!(ErrorCode::from_http(302, None), ErrorCode::ServiceFailed);

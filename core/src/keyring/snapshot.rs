@@ -32,13 +32,27 @@ struct Read {
     sites: Vec<SiteKeys>,
     rights: Option<Rights>,
     renew_after: Option<u32>,
-    fast: Vec<FastKey>,
-    audit: Vec<Audit>,
+    fast: Vec<Kept>,
+    audit: Vec<Kept>,
     opened: Vec<(DoorId, u32)>,
 }
 
-#[derive(Serialize, Deserialize)]
+/// What is kept for one lock: read as one, since each kind of record weighs in an app.
+#[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
+struct Kept {
+    reader: Bytes,
+    #[serde(rename = "key", alias = "envelope")]
+    value: Bytes,
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        self.value.0.zeroize();
+    }
+}
+
+#[derive(Serialize)]
 struct FastKey {
     reader: Bytes,
     key: Bytes,
@@ -50,8 +64,7 @@ impl Drop for FastKey {
     }
 }
 
-#[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Serialize)]
 struct Audit {
     reader: Bytes,
     envelope: Bytes,
@@ -104,10 +117,10 @@ impl Keyring {
         }
         for fast in &read.fast {
             let reader = ReaderId::from_slice(&fast.reader.0).ok_or(DAMAGED)?;
-            keyring.put_fast_key(reader, Kpersistent::from_slice(&fast.key.0).ok_or(DAMAGED)?);
+            keyring.put_fast_key(reader, Kpersistent::from_slice(&fast.value.0).ok_or(DAMAGED)?);
         }
-        for audit in read.audit {
-            keyring.put_audit(ReaderId::from_slice(&audit.reader.0).ok_or(DAMAGED)?, audit.envelope.0);
+        for audit in &read.audit {
+            keyring.put_audit(ReaderId::from_slice(&audit.reader.0).ok_or(DAMAGED)?, audit.value.0.clone());
         }
         Ok(keyring)
     }

@@ -43,6 +43,11 @@ pub fn inspect(built: &Built, target: &Target) -> Result<String, Failure> {
     ))
 }
 
+/// The names that a library gives to Swift and Kotlin.
+pub fn exports(library: &[u8]) -> Result<BTreeSet<String>, Failure> {
+    Ok(Symbols::read(library)?.exports)
+}
+
 /// Names that a library gives to the host and wants from it, without a leading underscore of Apple's.
 struct Symbols {
     exports: BTreeSet<String>,
