@@ -35,8 +35,8 @@ pub const OWN_HTTP: &str = "http";
 const LINUX_FLAGS: &str = "-Cforce-frame-pointers=yes -Clink-arg=-Wl,-T,bindings/phone.ld -Clink-arg=-Wl,--icf=all \
     -Clink-arg=-Wl,-z,pack-relative-relocs -Clink-arg=-Wl,--hash-style=gnu -Clink-arg=-Wl,-O2";
 
-/// The message of a panic names no file and line: an app's users can't read them, and they cost 30 KB.
-const NO_LOCATIONS: &str = "-Zlocation-detail=none";
+/// The message of a panic names no file, no line and no value: an app's users can't read them, and they cost 35 KB.
+const SHORT_PANICS: &str = "-Zlocation-detail=none -Zfmt-debug=none";
 
 /// What `cargo xtask mobile-check` compiles.
 #[derive(Args)]
@@ -119,8 +119,8 @@ impl Compiler {
         };
         let mut command = self.cargo("rustc", std::slice::from_ref(target))?;
         let flags = match target.system {
-            System::Linux => format!("{LINUX_FLAGS} {NO_LOCATIONS}"),
-            System::Android | System::Apple { .. } => NO_LOCATIONS.to_owned(),
+            System::Linux => format!("{LINUX_FLAGS} {SHORT_PANICS}"),
+            System::Android | System::Apple { .. } => SHORT_PANICS.to_owned(),
         };
         command
             .env(format!("CARGO_TARGET_{}_RUSTFLAGS", target.upper()), flags)
