@@ -14,7 +14,7 @@ const BOLT_PATIENCE: Duration = Duration::from_secs(3);
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Door hardware (Linux)")]
 pub struct DoorHardwareArgs {
-    /// The line that withdraws the bolt while it is on: a relay. It is off whenever the lock does not run.
+    /// The line that withdraws the bolt while it is on: a relay. It is on for openings only.
     #[arg(long, value_name = "LINE")]
     bolt: Option<LineName>,
     /// The GPIO chip, such as gpiochip0 [default: the one with the bolt's line of that name, or gpiochip0]

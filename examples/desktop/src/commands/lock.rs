@@ -38,7 +38,7 @@ pub struct LockArgs {
     #[arg(long, conflicts_with = "apdu")]
     claim_only: bool,
     /// This machine's clock does not outlast a power cut (a Raspberry Pi without a battery clock): begin without the time,
-    /// until a phone brings it.
+    /// until two phones have brought it.
     #[arg(long)]
     clock_lost: bool,
     /// Where the lock is: metres east and north.
