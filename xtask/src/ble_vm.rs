@@ -32,7 +32,7 @@ pub struct Options {
     #[arg(long)]
     prepare: bool,
     /// Presses of the test that looks for leaks.
-    #[arg(long, value_name = "COUNT", default_value_t = 20)]
+    #[arg(long, value_name = "COUNT", default_value_t = 100)]
     presses: u32,
     /// Runs only the scenarios with this in their name.
     #[arg(long, value_name = "TEXT")]

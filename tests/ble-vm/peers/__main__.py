@@ -2,13 +2,15 @@
 
     python tests/ble-vm/peers SNOOP RADIOS
 
-The sockets are `hci0` and so on (HCI as on a UART, H4), and `control`: one JSON object a line, `{"id", "do", ...}`, which
-is answered by `{"id", ...}`, with `error` where it was not done. The file SNOOP gets all HCI traffic. Ends at the end of
-its input.
+The sockets are `hci0` and so on (HCI as on a UART, H4); `control`, one JSON object a line, `{"id", "do", ...}`, which is
+answered by `{"id", ...}`, with `error` where it was not done; and `phone` and `lock`, the radios of independent peers on
+the same air, which take orders and tell what happens as JSON lines too. The file SNOOP gets all HCI traffic. Ends at the
+end of its input.
 """
 
 import asyncio
 import json
+import logging
 import os
 import sys
 
@@ -16,6 +18,8 @@ import bumble.logging
 from bumble.transport.unix import open_unix_server_transport
 
 from air import Air, Radio
+from lock import Lock
+from phone import Phone
 from snoop import Snoop
 
 
@@ -43,15 +47,40 @@ class Control:
             case other:
                 raise ValueError(f"nobody knows how to {other}")
 
+    async def answer(self, request, writer):
+        answer = {"id": request["id"]}
+        try:
+            await self.do(request)
+        except (KeyError, ValueError) as error:
+            answer["error"] = repr(error)
+        writer.write(json.dumps(answer).encode() + b"\n")
+
     async def serve(self, reader, writer):
+        waiting = set()
         while line := await reader.readline():
-            request = json.loads(line)
-            answer = {"id": request["id"]}
+            task = asyncio.create_task(self.answer(json.loads(line), writer))
+            waiting.add(task)
+            task.add_done_callback(waiting.discard)
+
+
+class Line:
+    """A peer's line: orders in, news out."""
+
+    def __init__(self):
+        self.peer, self.writer = None, None
+
+    def tell(self, **news):
+        if self.writer:
+            self.writer.write(json.dumps(news).encode() + b"\n")
+
+    async def serve(self, reader, writer):
+        self.writer = writer
+        while line := await reader.readline():
             try:
-                await self.do(request)
-            except (KeyError, ValueError) as error:
-                answer["error"] = repr(error)
-            writer.write(json.dumps(answer).encode() + b"\n")
+                await self.peer.do(json.loads(line))
+            except Exception:  # whatever it was, the next order may do
+                logging.exception("not done: %s", line)
+        self.writer = None
 
 
 async def main(snoop, count):
@@ -63,6 +92,13 @@ async def main(snoop, count):
         lines.append(line)
         radios[name] = Radio(name, index, air, line.source, line.sink)
     await asyncio.start_unix_server(Control(radios).serve, "control")
+    for index, (name, kind) in enumerate((("phone", Phone), ("lock", Lock)), start=len(radios)):
+        line = Line()
+        radios[name] = Radio(name, index, air)
+        line.peer = kind(radios[name], line.tell)
+        await line.peer.start()
+        lines.append(line)
+        await asyncio.start_unix_server(line.serve, name)
     print("the air is up", flush=True)
     await end_of_input()
 

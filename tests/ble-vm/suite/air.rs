@@ -1,29 +1,38 @@
 //! What a test wants of the air itself: who is in range, and where a link is cut.
 
 use std::{
-    fs::{self, File},
-    io::{BufRead as _, BufReader, Write as _},
-    sync::{Arc, Mutex},
+    collections::HashMap,
+    sync::{
+        Arc, Mutex,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use serde_json::{Value, json};
+use tokio::sync::oneshot;
+
+use crate::line::Line;
 
 /// The air between bumble's controllers. They are called like the adapters in this machine.
-#[derive(Clone)]
-pub struct Air(Arc<Mutex<Line>>);
-
-struct Line {
-    to: File,
-    from: BufReader<File>,
-    last: u64,
+pub struct Air {
+    line: Line,
+    last: AtomicU64,
+    asked: Arc<Mutex<HashMap<u64, oneshot::Sender<Value>>>>,
 }
 
 impl Air {
     /// Reaches the air; `None` where the controllers are not bumble's.
     pub fn reach() -> Option<Self> {
-        let to = port("control")?;
-        let from = BufReader::new(to.try_clone().unwrap());
-        Some(Self(Arc::new(Mutex::new(Line { to, from, last: 0 }))))
+        let asked = Arc::<Mutex<HashMap<u64, oneshot::Sender<Value>>>>::default();
+        let line = Line::open("control", {
+            let asked = asked.clone();
+            move |answer| {
+                let asker = asked.lock().unwrap().remove(&answer["id"].as_u64().unwrap()).unwrap();
+                // Who asked may have stopped waiting.
+                let _ = asker.send(answer);
+            }
+        })?;
+        Some(Self { line, last: AtomicU64::new(0), asked })
     }
 
     /// Takes a controller out of everybody's range, or brings it back. Its links die of it.
@@ -47,33 +56,13 @@ impl Air {
         self.ask(json!({ "do": "unlinked", "radio": controller })).await;
     }
 
-    async fn ask(&self, request: Value) -> Value {
-        let line = self.0.clone();
-        tokio::task::spawn_blocking(move || line.lock().unwrap().ask(request)).await.unwrap()
+    async fn ask(&self, mut request: Value) {
+        let id = self.last.fetch_add(1, Ordering::Relaxed);
+        let (asker, answer) = oneshot::channel();
+        self.asked.lock().unwrap().insert(id, asker);
+        request["id"] = id.into();
+        self.line.order(&request);
+        let answer = answer.await.unwrap();
+        assert_eq!(answer["error"], Value::Null, "{request}");
     }
-}
-
-impl Line {
-    fn ask(&mut self, mut request: Value) -> Value {
-        self.last += 1;
-        request["id"] = self.last.into();
-        self.to.write_all(format!("{request}\n").as_bytes()).unwrap();
-        let mut line = String::new();
-        self.from.read_line(&mut line).unwrap();
-        let answer: Value = serde_json::from_str(&line).unwrap();
-        assert_eq!((&answer["id"], &answer["error"]), (&request["id"], &Value::Null), "{request}");
-        answer
-    }
-}
-
-/// The line to the host that is called so.
-pub fn port(name: &str) -> Option<File> {
-    for port in fs::read_dir("/sys/class/virtio-ports").ok()? {
-        let port = port.unwrap();
-        if fs::read_to_string(port.path().join("name")).is_ok_and(|called| called.trim() == name) {
-            let device = std::path::Path::new("/dev").join(port.file_name());
-            return Some(File::options().read(true).write(true).open(device).unwrap());
-        }
-    }
-    None
 }

@@ -10,6 +10,8 @@ mod air;
 mod cuts;
 mod gpio;
 mod leaks;
+mod line;
+mod peers;
 mod scenarios;
 mod world;
 
@@ -52,6 +54,8 @@ fn main() -> ExitCode {
         if result.is_ok() { passed += 1 } else { failed += 1 }
     }
     runtime.block_on(world.close());
+    // What a scenario that failed still waits for is of no interest.
+    runtime.shutdown_background();
     let word = if failed == 0 { "ok" } else { "FAILED" };
     println!("test result: {word}. {passed} passed; {failed} failed; finished in {:.1?}", start.elapsed());
     if failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }

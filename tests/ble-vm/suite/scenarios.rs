@@ -6,7 +6,7 @@ use keybutton::{Outcome, PressOutcome};
 use keybutton_desktop::lock_host::Command;
 
 use crate::{
-    cuts, gpio, leaks,
+    cuts, gpio, leaks, peers,
     world::{Door, World, opened, patiently, power, refused},
 };
 
@@ -29,13 +29,15 @@ const fn on_air(name: &'static str, play: Play) -> Scenario {
 }
 
 /// All scenarios, in their order.
-pub const ALL: [Scenario; 11] = [
+pub const ALL: [Scenario; 13] = [
     anywhere("first_press_and_fast_press", |world| Box::pin(first_and_fast(world))),
     anywhere("two_locks_side_by_side", |world| Box::pin(two_locks(world))),
     anywhere("refusal_by_the_lock", |world| Box::pin(refusal(world))),
     anywhere("two_phones_at_once_at_two_doors", |world| Box::pin(two_doors(world))),
     on_air("two_phones_at_once_at_one_door", |world| Box::pin(one_door(world))),
     on_air("link_cut_at_each_value", |world| Box::pin(cuts::each_value(world))),
+    on_air("independent_phone_at_our_lock", |world| Box::pin(peers::their_phone(world))),
+    on_air("our_phone_at_independent_lock", |world| Box::pin(peers::their_lock(world))),
     on_air("lock_out_of_range", |world| Box::pin(cuts::out_of_range(world))),
     anywhere("phone_with_its_bluetooth_off", |world| Box::pin(bluetooth_off(world))),
     anywhere("bolt_light_and_sensors_on_gpio_lines", |world| Box::pin(gpio::real_lines(world))),

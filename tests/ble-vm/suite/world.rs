@@ -1,8 +1,11 @@
 //! An organization, two doors with their locks and two members with their phones, each on an adapter of its own.
 
-use std::{path::PathBuf, process::Command, time::Duration};
+use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
 
-use keybutton::{Outcome, PressOptions, PressOutcome};
+use keybutton::{
+    Outcome, PressOptions, PressOutcome,
+    radio::{Radio, air::Endpoint},
+};
 use keybutton_desktop::{
     bluetooth::open_radio,
     lock_host::{Fittings, LockFolder, LockOptions, VirtualLock},
@@ -31,6 +34,7 @@ pub struct World {
     pub ann: Member,
     pub bob: Member,
     pub group: AccessGroupId,
+    state: StateDir,
     service: Option<ServiceHost>,
     _dir: TempDir,
 }
@@ -62,7 +66,26 @@ impl World {
         let group = organization.add_group("Members", &doors).await.unwrap();
         let ann = Member::join(&organization, &group, state.phone("Ann").unwrap(), "Ann", "hci2").await;
         let bob = Member::join(&organization, &group, state.phone("Bob").unwrap(), "Bob", "hci3").await;
-        Self { air: Air::reach(), organization, front, back, ann, bob, group, service: Some(service), _dir: dir }
+        let (air, service) = (Air::reach(), Some(service));
+        Self { air, organization, front, back, ann, bob, group, state, service, _dir: dir }
+    }
+
+    /// One more member, whose phone has this radio; `adapter` is what the air calls it.
+    pub async fn join_by(&self, name: &str, radio: Arc<dyn Radio>, adapter: &'static str) -> Member {
+        let vault = self.state.phone(name).unwrap();
+        Member::join_by(&self.organization, &self.group, vault, name, radio, adapter).await
+    }
+
+    /// One more door, whose lock stands on a simulated air; `adapter` is what the real one calls its radio. Ann may open it.
+    pub async fn put_on_air(&self, name: &'static str, endpoint: &Endpoint, mtu: u16, adapter: &'static str) -> Door {
+        let folder = self.state.lock(name).unwrap();
+        let mut options = LockOptions::new(folder, endpoint.clone(), name);
+        options.participant.knobs.mtu = mtu;
+        let door = Door::put_with(&self.organization, options, name, adapter).await;
+        let group = self.organization.add_group(name, std::slice::from_ref(&door.id)).await.unwrap();
+        self.organization.grant(&self.ann.id, &group).await.unwrap();
+        self.ann.phone.refresh().await.unwrap();
+        door
     }
 
     pub async fn close(mut self) {
@@ -76,10 +99,19 @@ impl World {
 
 impl Door {
     async fn put(organization: &Organization, folder: PathBuf, name: &'static str, adapter: &'static str) -> Self {
+        let options = LockOptions::bluetooth(folder, Some(adapter.to_owned()), name);
+        Self::put_with(organization, options, name, adapter).await
+    }
+
+    async fn put_with(
+        organization: &Organization,
+        mut options: LockOptions,
+        name: &'static str,
+        adapter: &'static str,
+    ) -> Self {
         let id = organization.add_door(DoorWish { open_time_ds: 5, ..DoorWish::named(name) }).await.unwrap();
         let code = organization.claim_code(&id).await.unwrap();
-        LockFolder::new(folder.clone()).claim(organization.client(), &code).await.unwrap();
-        let mut options = LockOptions::bluetooth(folder, Some(adapter.to_owned()), name);
+        LockFolder::new(options.folder.clone()).claim(organization.client(), &code).await.unwrap();
         options.bolt_travel = Duration::from_millis(10);
         let lock = Some(start(&options, name).await);
         Self { id, name, adapter, options, lock }
@@ -141,9 +173,20 @@ impl Member {
         name: &str,
         adapter: &'static str,
     ) -> Self {
+        let radio = open_radio(Some(adapter)).await.unwrap();
+        Self::join_by(organization, group, vault, name, radio, adapter).await
+    }
+
+    async fn join_by(
+        organization: &Organization,
+        group: &AccessGroupId,
+        vault: PathBuf,
+        name: &str,
+        radio: Arc<dyn Radio>,
+        adapter: &'static str,
+    ) -> Self {
         let id = organization.add_member(name).await.unwrap();
         organization.grant(&id, group).await.unwrap();
-        let radio = open_radio(Some(adapter)).await.unwrap();
         let service = organization.client().base().to_owned();
         let phone = Phone::with_radio(radio, &vault, name.to_owned(), service, organization.app().clone()).unwrap();
         assert_eq!(phone.sign_in(organization.token(name).unwrap()).await.unwrap(), ButtonState::Visible);

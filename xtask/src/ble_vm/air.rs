@@ -42,8 +42,8 @@ pub struct Controllers {
 /// The file with all that controllers and hosts said.
 pub const SNOOP: &str = "hci.btsnoop";
 
-/// The line for what a test wants of the air.
-const CONTROL: &str = "control";
+/// The lines for what a test wants of the air, and of the radios of independent peers on it.
+const LINES: [&str; 3] = ["control", "phone", "lock"];
 
 impl Controllers {
     /// Starts so many of them, and waits until they can be reached. `logs` gets their log and the record of their talk.
@@ -75,7 +75,7 @@ impl Controllers {
         Ok(controllers)
     }
 
-    /// What QEMU has to be told: a line for each controller, and one for what tests want of them.
+    /// What QEMU has to be told: a line for each controller, and those for tests.
     pub fn devices(&self) -> Vec<String> {
         let line = |name: &str, kind: &str| {
             [
@@ -86,7 +86,7 @@ impl Controllers {
             ]
         };
         let mut devices: Vec<String> = self.names.iter().flat_map(|name| line(name, "virtconsole")).collect();
-        devices.extend(line(CONTROL, "virtserialport"));
+        devices.extend(LINES.iter().flat_map(|name| line(name, "virtserialport")));
         devices
     }
 }
