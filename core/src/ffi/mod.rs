@@ -3,8 +3,6 @@
 //! Records, enums and traits are exported where they stand. Here are the identifiers' forms in other languages
 //! (`types`), the calls whose result comes later (`keys`) and the parts a host may take ready-made (`parts`).
 
-#[cfg(feature = "air")]
-mod air;
 mod errors;
 mod keys;
 mod parts;

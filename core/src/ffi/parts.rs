@@ -39,10 +39,10 @@ impl LogSink for NoLog {
 /// Why a part can't be had.
 #[derive(Debug, Error, uniffi::Error)]
 #[uniffi(flat_error)]
+#[allow(dead_code, reason = "the surface is the same whatever is built in")]
 pub enum PartError {
     /// This native library was built without it: those for phones have only what phones use.
     #[error("this native library was built without the feature {0}")]
-    #[allow(dead_code, reason = "a build with all features has all parts")]
     NotBuiltIn(&'static str),
     /// The folder can't be used.
     #[error(transparent)]
@@ -90,7 +90,13 @@ pub fn air_radio(address: String, name: String, x: f32, y: f32) -> Result<Arc<dy
     #[cfg(not(feature = "air"))]
     return Err(PartError::NotBuiltIn("air"));
     #[cfg(feature = "air")]
-    super::air::join(&address, &name, x, y).map_err(|error| PartError::Air(error.to_string()))
+    {
+        use crate::radio::air::{AirRadio, Endpoint, Participant};
+
+        let broker = address.parse().map_err(|_| PartError::Air(format!("{address} is not HOST:PORT")))?;
+        let radio = AirRadio::join_apart(&Endpoint::Tcp(broker), &Participant::named(name).at(x, y));
+        radio.map(|radio| Arc::new(radio) as Arc<dyn Radio>).map_err(|error| PartError::Air(error.to_string()))
+    }
 }
 
 /// The application identifier that locks' readers select: what a `HostApduService` is to be registered for.

@@ -6,7 +6,11 @@ use std::{
 };
 
 use keybutton_protocol::api::Bytes;
-use tokio::{sync::mpsc, task::JoinSet};
+use tokio::{
+    runtime::Builder,
+    sync::{mpsc, oneshot},
+    task::JoinSet,
+};
 
 use super::{
     AirError, Participant,
@@ -26,6 +30,8 @@ const SERVICE_UUID_LE: [u8; 16] =
 pub struct AirRadio {
     shared: Arc<Shared>,
     _tasks: JoinSet<()>,
+    /// Dropped with the radio, it ends the thread that serves it.
+    _thread: Option<oneshot::Sender<()>>,
 }
 
 struct Shared {
@@ -64,7 +70,19 @@ impl AirRadio {
         let mut tasks = JoinSet::new();
         tasks.spawn(send_frames(stream.writer, to_send));
         tasks.spawn(receive_frames(stream.reader, Arc::clone(&shared)));
-        Ok(Self { shared, _tasks: tasks })
+        Ok(Self { shared, _tasks: tasks, _thread: None })
+    }
+
+    /// Joins the air as a phone, for a caller without a runtime: the radio has a thread of its own.
+    pub fn join_apart(endpoint: &Endpoint, who: &Participant) -> Result<Self, AirError> {
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        let radio = runtime.block_on(Self::join(endpoint, who))?;
+        let (there, gone) = oneshot::channel();
+        std::thread::Builder::new().name("keybutton-air".into()).spawn(move || {
+            // Nothing is ever sent: the sender goes away with the radio.
+            let _ = runtime.block_on(gone);
+        })?;
+        Ok(Self { _thread: Some(there), ..radio })
     }
 }
 
