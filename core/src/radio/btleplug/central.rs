@@ -9,7 +9,7 @@ use std::{
 
 use ::btleplug::{
     api::{Central as _, CentralEvent, CentralState, Peripheral as _, ScanFilter},
-    platform::PeripheralId as PlatformId,
+    platform::{Peripheral, PeripheralId as PlatformId},
 };
 use futures_util::{Stream, StreamExt as _};
 use tokio::{
@@ -89,7 +89,10 @@ impl Watch {
         }
         let filter = ScanFilter { services: vec![SERVICE] };
         match self.shared.adapter.start_scan(filter).await {
-            Ok(()) => self.scanning = true,
+            Ok(()) => {
+                tracing::trace!("scanning");
+                self.scanning = true;
+            }
             Err(error) => {
                 tracing::warn!(%error, "the scan did not start");
                 if let Some(state) = faults::state(&error) {
@@ -116,6 +119,7 @@ impl Watch {
         let mut state = self.shared.lock();
         for peripheral in gone.iter().filter(|peripheral| !state.links.contains_key(peripheral)).collect::<Vec<_>>() {
             state.addresses.remove(peripheral);
+            state.handles.remove(peripheral);
         }
     }
 
@@ -130,6 +134,7 @@ impl Watch {
     }
 
     async fn event(&mut self, event: CentralEvent) {
+        tracing::trace!(?event, "the system says");
         match event {
             CentralEvent::DeviceDiscovered(id)
             | CentralEvent::DeviceUpdated(id)
@@ -161,9 +166,11 @@ impl Watch {
         let peripheral = name(&id);
         let said = data.is_some() || rssi.is_some();
         let mut report = Report { ours: data.is_some(), service_data: data, rssi, tx_power: None };
+        let mut handle = None;
         if (!said || !self.sightings.knows(&peripheral))
-            && let Some(asked) = self.ask(&id).await
+            && let Some((asked, asked_handle)) = self.ask(&id).await
         {
+            handle = Some(asked_handle);
             report = Report {
                 ours: report.ours || asked.ours,
                 service_data: report.service_data.or(asked.service_data),
@@ -173,6 +180,9 @@ impl Watch {
         }
         let Some(advertisement) = self.sightings.hear(&peripheral, report, Instant::now()) else { return };
         let mut state = self.shared.lock();
+        if let Some(handle) = handle {
+            state.handles.insert(peripheral.clone(), handle);
+        }
         state.addresses.insert(peripheral, id);
         let scan = state.scan.clone();
         drop(state);
@@ -181,16 +191,17 @@ impl Watch {
         }
     }
 
-    async fn ask(&self, id: &PlatformId) -> Option<Report> {
+    async fn ask(&self, id: &PlatformId) -> Option<(Report, Peripheral)> {
         let peripheral = self.shared.adapter.peripheral(id).await.ok()?;
         let mut said = peripheral.properties().await.ok()??;
         let data = said.service_data.remove(&SERVICE);
-        Some(Report {
+        let report = Report {
             ours: data.is_some() || carries(&said.services, &said.service_data),
             service_data: data,
             rssi: said.rssi,
             tx_power: said.tx_power_level,
-        })
+        };
+        Some((report, peripheral))
     }
 }
 

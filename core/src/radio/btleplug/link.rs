@@ -66,7 +66,13 @@ pub(super) async fn run(
     commands: mpsc::UnboundedReceiver<ToLink>,
 ) {
     let mut line = Line { commands, arrived: false, departed: false };
-    let cause = match shared.adapter.peripheral(&id).await {
+    // Asking the system costs a round trip on its bus, which the member would wait for.
+    let known = shared.handle(&name);
+    let peripheral = match known {
+        Some(peripheral) => Ok(peripheral),
+        None => shared.adapter.peripheral(&id).await,
+    };
+    let cause = match peripheral {
         Err(error) => faults::step(&error),
         Ok(peripheral) => {
             let cause = match open(&name, &peripheral, &mut line).await {

@@ -19,7 +19,7 @@ use std::{
 
 use ::btleplug::{
     api::{Central as _, CentralState, Manager as _},
-    platform::{Adapter, Manager, PeripheralId as PlatformId},
+    platform::{Adapter, Manager, Peripheral, PeripheralId as PlatformId},
 };
 use thiserror::Error;
 use tokio::{runtime::Handle, sync::mpsc};
@@ -193,6 +193,8 @@ struct State {
     links: HashMap<PeripheralId, Link>,
     /// How the platform names what was heard.
     addresses: HashMap<PeripheralId, PlatformId>,
+    /// What the platform reaches them by, where it was asked for already.
+    handles: HashMap<PeripheralId, Peripheral>,
     /// Whoever used the radio last hears of its state, also between scans and links.
     listener: Option<Weak<dyn RadioEvents>>,
     /// Of the link that came up last.
@@ -217,6 +219,7 @@ impl Default for State {
             scan: None,
             links: HashMap::new(),
             addresses: HashMap::new(),
+            handles: HashMap::new(),
             listener: None,
             steps: None,
         }
@@ -249,6 +252,11 @@ impl Shared {
         let (commands, received) = mpsc::unbounded_channel();
         state.links.insert(peripheral.clone(), Link { commands, mtu: None, closing: false, next: None });
         self.runtime.spawn(link::run(self.clone(), peripheral, address, events, received));
+    }
+
+    /// What the platform reaches a peripheral by, if it is known without asking.
+    fn handle(&self, peripheral: &PeripheralId) -> Option<Peripheral> {
+        self.lock().handles.get(peripheral).cloned()
     }
 
     /// Notes that a link is up, unless it is being dropped already.

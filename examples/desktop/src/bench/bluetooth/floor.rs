@@ -23,7 +23,7 @@ use keybutton_protocol::{
 use tokio::time::timeout;
 use uuid::Uuid;
 
-use super::{LOOK, REST, judge::Sample};
+use super::{JITTER, LOOK, REST, judge::Sample};
 use crate::failure::Failure;
 
 /// Who answers the floor's write.
@@ -45,8 +45,8 @@ pub(super) const ECHO: [u128; 3] = [
 /// Write-to-notify round trips of each link after the first one.
 const ROUND_TRIPS: usize = 5;
 
-/// The bytes of an echo: what fits into one ATT value at the smallest MTU.
-const VALUE: [u8; 20] = [0x4B; 20];
+/// The bytes of an echo: what a value of a fast press has on average, for bytes take their time on the air.
+const VALUE: [u8; 112] = [0x4B; 112];
 
 /// How long any step may take.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -91,6 +91,7 @@ impl Floor {
         self.adapter.start_scan(ScanFilter { services: vec![service] }).await.map_err(failed)?;
         let heard = patiently("hearing the lock", async {
             while let Some(event) = self.events.next().await {
+                tracing::debug!(?event, "the floor hears");
                 if let Some(id) = heard(event).filter(|id| id.to_string() == peripheral.0) {
                     return Ok(id);
                 }
@@ -131,18 +132,19 @@ impl Floor {
         let mut round_trips = Vec::new();
         match self.peer {
             Peer::Echo => {
+                let value = VALUE.get(..usize::from(target.mtu()) - 3).unwrap_or(&VALUE);
                 for _ in 0..=ROUND_TRIPS {
-                    round_trips.push(exchange(target, to_peer, &mut notified, &[VALUE.to_vec()]).await?);
+                    round_trips.push(exchange(target, to_peer, &mut notified, &[value.to_vec()]).await?);
                 }
             }
             Peer::Lock => {
                 let first = initiate(target.mtu())?;
                 round_trips.push(exchange(target, to_peer, &mut notified, &first).await?);
+                // BlueZ keeps a subscription beyond the link, and tells a value once for each of them: the phone of
+                // the next press would hear everything twice.
+                target.unsubscribe(from_peer).await.map_err(failed)?;
             }
         }
-        // BlueZ keeps a subscription beyond the link, and tells a value once for each of them: the phone of the next
-        // press would hear everything twice.
-        target.unsubscribe(from_peer).await.map_err(failed)?;
         let answer = round_trips.first().copied().unwrap_or_default();
         let sample = Sample {
             search: found - begun,
@@ -166,7 +168,7 @@ impl Floor {
             Ok(())
         })
         .await?;
-        tokio::time::sleep(REST).await;
+        tokio::time::sleep(REST + JITTER.mul_f64(fastrand::f64())).await;
         Ok(())
     }
 }

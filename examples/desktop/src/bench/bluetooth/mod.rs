@@ -49,6 +49,10 @@ const DEADLINE: Duration = Duration::from_secs(60);
 /// The pause after each link's end: the lock has to advertise again, and the radio to come to rest.
 const REST: Duration = Duration::from_secs(1);
 
+/// The pause is longer by up to this, at random: else every search would begin at the same point of the lock's
+/// advertising interval (100 to 150 ms), and one kind would always be lucky.
+const JITTER: Duration = Duration::from_millis(150);
+
 /// How often a link is looked at that is being dropped.
 const LOOK: Duration = Duration::from_millis(50);
 
