@@ -13,7 +13,7 @@ use ::btleplug::{
 };
 use futures_util::{Stream, StreamExt as _};
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, oneshot},
     time::{MissedTickBehavior, interval},
 };
 use uuid::Uuid;
@@ -30,10 +30,12 @@ use crate::radio::{PeripheralId, RadioState};
 const CHECK: Duration = Duration::from_secs(2);
 
 /// Word to the watch.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Debug)]
 pub(super) enum Scan {
     Start,
     Stop,
+    /// Say so once what was asked for before is done.
+    Settled(oneshot::Sender<()>),
     /// The radio was dropped.
     End,
 }
@@ -55,6 +57,8 @@ pub(super) async fn watch(shared: Arc<Shared>, mut events: Events, mut commands:
                     check.reset();
                 }
                 Some(Scan::Stop) => watch.stop().await,
+                // Whoever asked may have given up.
+                Some(Scan::Settled(asker)) => drop(asker.send(())),
                 Some(Scan::End) | None => return watch.stop().await,
             },
             event = events.next() => match event {

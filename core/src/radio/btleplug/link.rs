@@ -66,6 +66,8 @@ pub(super) async fn run(
     commands: mpsc::UnboundedReceiver<ToLink>,
 ) {
     let mut line = Line { commands, arrived: false, departed: false };
+    // BlueZ and the kernel lose track of a scan that starts or stops while a link is set up: the next scan hears nothing.
+    shared.scan_settles().await;
     // Asking the system costs a round trip on its bus, which the member would wait for.
     let known = shared.handle(&name);
     let peripheral = match known {

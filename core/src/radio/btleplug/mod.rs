@@ -22,7 +22,11 @@ use ::btleplug::{
     platform::{Adapter, Manager, Peripheral, PeripheralId as PlatformId},
 };
 use thiserror::Error;
-use tokio::{runtime::Handle, sync::mpsc};
+use tokio::{
+    runtime::Handle,
+    sync::{mpsc, oneshot},
+    time::timeout,
+};
 use uuid::Uuid;
 
 use self::{central::Scan, link::ToLink};
@@ -30,6 +34,9 @@ use super::{PeripheralId, Radio, RadioError, RadioEvents, RadioState};
 
 /// The lock service (docs/PROTOCOL.md section 14).
 const SERVICE: Uuid = Uuid::from_u128(keybutton_protocol::advert::SERVICE_UUID);
+
+/// How long a link waits for a scan to stop.
+const SCAN_SETTLES: Duration = Duration::from_secs(1);
 
 /// A desktop's own Bluetooth.
 ///
@@ -240,6 +247,14 @@ impl Shared {
     fn tell(&self, scan: Scan) {
         // The watch has gone with its runtime, if it has.
         let _ = self.scans.send(scan);
+    }
+
+    /// Waits for a moment until scanning is as it was last asked for.
+    async fn scan_settles(&self) {
+        let (asker, settled) = oneshot::channel();
+        self.tell(Scan::Settled(asker));
+        // However long the system takes: a link is worth a try all the same.
+        let _ = timeout(SCAN_SETTLES, settled).await;
     }
 
     fn start_link(
