@@ -27,7 +27,7 @@ use crate::failure::Failure;
 #[derive(Clone, Debug, Default, Args)]
 #[command(next_help_heading = "Bluetooth")]
 pub struct BluetoothArgs {
-    /// Use real Bluetooth instead of the simulated air.
+    /// Use real Bluetooth instead of the simulated air. A lock then talks to one phone at a time; others wait a moment.
     #[arg(long)]
     pub bluetooth: bool,
     /// The Bluetooth adapter, such as hci0 [default: the first]

@@ -1,8 +1,9 @@
 //! A lock's radio as a BlueZ GATT server.
 //!
-//! BlueZ before 5.76 hands a notification to every phone that has subscribed, whoever it is meant for. So one phone is
-//! talked to at a time, the lock does not advertise meanwhile, and who connects all the same is sent away at once:
-//! phones go on looking, and find the door a moment later.
+//! BlueZ before 5.76 hands a notification to every phone that has subscribed, whoever it is meant for; later versions,
+//! which address it by way of `AcquireNotify`, have not been tried. So one phone is talked to at a time, the lock does
+//! not advertise meanwhile, and who connects all the same is sent away at once: phones go on looking, and find the door a
+//! moment later.
 
 use std::{
     future::{Ready, ready},
