@@ -101,12 +101,9 @@ impl Floor {
         .await?;
         let found = Instant::now();
         let target = self.adapter.peripheral(&heard).await.map_err(failed)?;
-        // At the same time, as the core does.
-        let (_, connected) = tokio::join!(
-            self.adapter.stop_scan(),
-            patiently("connecting", async { target.connect().await.map_err(failed) })
-        );
-        connected?;
+        // First the one, then the other: a scan that stops while a link is set up confuses BlueZ.
+        self.adapter.stop_scan().await.map_err(failed)?;
+        patiently("connecting", async { target.connect().await.map_err(failed) }).await?;
         let result = self.talk(&target, [begun, found, Instant::now()]).await;
         target.disconnect().await.map_err(failed)?;
         self.rest(peripheral).await?;
@@ -204,18 +201,14 @@ fn initiate(mtu: u16) -> Result<Vec<Vec<u8>>, Failure> {
     Ok(Fragmenter::new(mtu).split(whole).map(|value| value.as_slice().to_vec()).collect())
 }
 
+/// Only what the lock advertises tells that it is the lock: its address changes. What else BlueZ says when a scan begins
+/// is what it remembers, before anything was on the air.
 fn heard(event: CentralEvent) -> Option<btleplug::platform::PeripheralId> {
     match event {
-        CentralEvent::DeviceDiscovered(id)
-        | CentralEvent::DeviceUpdated(id)
-        | CentralEvent::ServiceDataAdvertisement { id, .. }
-        | CentralEvent::ServicesAdvertisement { id, .. }
-        | CentralEvent::ManufacturerDataAdvertisement { id, .. }
-        | CentralEvent::RssiUpdate { id, .. } => Some(id),
-        CentralEvent::DeviceConnected(_)
-        | CentralEvent::DeviceDisconnected(_)
-        | CentralEvent::DeviceServicesModified(_)
-        | CentralEvent::StateUpdate(_) => None,
+        CentralEvent::ServiceDataAdvertisement { id, service_data } => {
+            service_data.contains_key(&Uuid::from_u128(SERVICE_UUID)).then_some(id)
+        }
+        _ => None,
     }
 }
 
