@@ -1,7 +1,8 @@
-//! `cargo xtask mobile-check`: compiles what ships to phones for phones, with no NDK, no Xcode and no device.
+//! `cargo xtask mobile-check`: compiles what ships to phones for phones, and the core with its own radio for Macs and
+//! Windows, with no NDK, no Xcode, no SDK and no device.
 //!
 //! Checking type-checks for every target, with the standard library built from source; code in `cfg(target_os)` and
-//! what our crates do on a phone's systems is looked at, C code is not compiled. `--build` also makes the arm64 Android
+//! what our crates do on those systems is looked at, C code is not compiled. `--build` also makes the arm64 Android
 //! library and the arm64 iOS archive in the profile that ships and looks into them. What it links against are
 //! stand-ins, so the results are for measuring and checking, never for shipping.
 
@@ -19,14 +20,15 @@ use std::{
 use clap::Args;
 
 pub use self::{inspect::exports, targets::Target};
-use self::{inspect::inspect, standins::Standins, targets::System};
+use self::{
+    inspect::inspect,
+    standins::Standins,
+    targets::{ON_DESKTOPS, ON_PHONES, System},
+};
 use crate::{
     command::{Failure, Outcome, output, root, run as run_command, target_folder},
     debian::Tools,
 };
-
-/// The package that is carried to phones.
-const PACKAGE: &str = "keybutton-ffi";
 
 /// Where a phone's HTTP is our own; without features it is the host's.
 pub const OWN_HTTP: &str = "http";
@@ -44,14 +46,19 @@ pub struct Options {
     /// Generates code, links and looks into the libraries, instead of type-checking only. Takes minutes.
     #[arg(long)]
     build: bool,
-    /// A target to compile for; may be given more than once.
-    #[arg(long = "target", value_name = "TARGET", default_values = ["aarch64-linux-android", "aarch64-apple-ios"])]
+    /// A target to compile for; may be given more than once. Without it: Android and iOS, and to check also macOS and
+    /// Windows.
+    #[arg(long = "target", value_name = "TARGET")]
     targets: Vec<Target>,
 }
 
-impl Default for Options {
-    fn default() -> Self {
-        Self { build: false, targets: vec![Target::ANDROID, Target::IOS] }
+impl Options {
+    fn targets(&self) -> Vec<Target> {
+        match (self.targets.is_empty(), self.build) {
+            (false, _) => self.targets.clone(),
+            (true, true) => vec![Target::ANDROID, Target::IOS],
+            (true, false) => vec![Target::ANDROID, Target::IOS, Target::MAC, Target::WINDOWS],
+        }
     }
 }
 
@@ -62,12 +69,18 @@ pub fn run(options: &Options) -> Result<Outcome, Failure> {
         Ok(tools) => Compiler::new(tools, options.build)?,
         Err(reason) => return Ok(Outcome::Skipped(format!("no compiler with the source of `std`: {reason}"))),
     };
+    let targets = options.targets();
     if !options.build {
-        compiler.check(&options.targets)?;
-        println!("type-checked for {}", listed(&options.targets));
+        for checked in [ON_PHONES, ON_DESKTOPS] {
+            let targets: Vec<_> = targets.iter().filter(|target| target.checked == checked).copied().collect();
+            if !targets.is_empty() {
+                compiler.check(&targets, checked)?;
+                println!("{} is type-checked for {}", checked.0, listed(&targets));
+            }
+        }
         return Ok(Outcome::Passed);
     }
-    for target in &options.targets {
+    for target in &targets {
         let built = compiler.build(target, OWN_HTTP)?;
         println!("{target}: {}", inspect(&built, target)?);
     }
@@ -101,9 +114,9 @@ impl Compiler {
         Ok(Self { tools, standins, folder })
     }
 
-    fn check(&self, targets: &[Target]) -> Result<(), Failure> {
-        let mut command = self.cargo("check", targets)?;
-        command.env("CARGO_PROFILE_DEV_DEBUG", "0").args(["--lib", "--keep-going", "--features", OWN_HTTP]);
+    fn check(&self, targets: &[Target], (package, features): (&str, &str)) -> Result<(), Failure> {
+        let mut command = self.cargo("check", package, targets)?;
+        command.env("CARGO_PROFILE_DEV_DEBUG", "0").args(["--lib", "--keep-going", "--features", features]);
         for target in targets {
             // cargo would generate code for the standard library, which nobody is going to link.
             command.env(format!("CARGO_TARGET_{}_RUSTFLAGS", target.upper()), "-Zno-codegen");
@@ -116,11 +129,12 @@ impl Compiler {
         let kind = match target.system {
             System::Android | System::Linux => "cdylib",
             System::Apple { .. } => "staticlib",
+            System::Windows => return Err(Failure(format!("{target} is for checking only"))),
         };
-        let mut command = self.cargo("rustc", std::slice::from_ref(target))?;
+        let mut command = self.cargo("rustc", ON_PHONES.0, std::slice::from_ref(target))?;
         let flags = match target.system {
             System::Linux => format!("{LINUX_FLAGS} {SHORT_PANICS}"),
-            System::Android | System::Apple { .. } => SHORT_PANICS.to_owned(),
+            System::Android | System::Apple { .. } | System::Windows => SHORT_PANICS.to_owned(),
         };
         command
             .env(format!("CARGO_TARGET_{}_RUSTFLAGS", target.upper()), flags)
@@ -131,7 +145,9 @@ impl Compiler {
         run_command(&mut command)?;
         let folder = self.folder.join(target.triple).join("mobile");
         match target.system {
-            System::Android | System::Linux => Ok(Built { library: folder.join("libkeybutton_ffi.so"), archive: None }),
+            System::Android | System::Linux | System::Windows => {
+                Ok(Built { library: folder.join("libkeybutton_ffi.so"), archive: None })
+            }
             System::Apple { platform, .. } => {
                 let archive = folder.join("libkeybutton_ffi.a");
                 let library = folder.join("libkeybutton_ffi.trial.dylib");
@@ -165,11 +181,11 @@ impl Compiler {
         run_command(&mut command)
     }
 
-    fn cargo(&self, verb: &str, targets: &[Target]) -> Result<Command, Failure> {
+    fn cargo(&self, verb: &str, package: &str, targets: &[Target]) -> Result<Command, Failure> {
         let mut command = Command::new("nice");
         // A machine that also runs tests must answer them in time.
         command.args(["-n", "10"]).arg(self.tools.program("cargo")).current_dir(root());
-        command.args([verb, "--locked", "-p", PACKAGE, "--no-default-features", "-Zbuild-std=std,panic_abort"]);
+        command.args([verb, "--locked", "-p", package, "--no-default-features", "-Zbuild-std=std,panic_abort"]);
         // What the host's own toolchain is told is not for this one.
         for name in ["RUSTUP_TOOLCHAIN", "RUSTC_WRAPPER", "RUSTC_WORKSPACE_WRAPPER", "RUSTFLAGS"] {
             command.env_remove(name);
@@ -203,7 +219,7 @@ impl Compiler {
             }),
         ];
         match target.system {
-            System::Linux => {}
+            System::Linux | System::Windows => {}
             System::Android => {
                 let linker = self.standins.android_linker(&self.tools, target)?;
                 variables.push((format!("CARGO_TARGET_{}_LINKER", target.upper()), linker.into()));

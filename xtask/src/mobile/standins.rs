@@ -69,7 +69,7 @@ impl Standins {
         write(&standins.folder.join("libSystem.tbd"), LIB_SYSTEM)?;
         // Type-checking takes no notice of what is in an object or an archive: empty ones do.
         write_script(&standins.folder.join("no-cc"), NO_COMPILER)?;
-        write_script(&standins.folder.join("no-ar"), "printf '!<arch>\\n' >\"$2\"")?;
+        write_script(&standins.folder.join("no-ar"), NO_ARCHIVER)?;
         Ok(standins)
     }
 
@@ -159,6 +159,12 @@ const NO_COMPILER: &str = "\
 last=; out=
 for word; do [ \"$last\" = -o ] && out=$word; last=$word; done
 if [ -n \"$out\" ]; then : >\"$out\"; else echo '\"gcc\"'; fi";
+
+/// Writes an empty archive, whether it is asked as `ar` is or as Windows' `lib.exe`.
+const NO_ARCHIVER: &str = "\
+out=$2
+for word; do case $word in -out:*) out=${word#-out:} ;; esac; done
+printf '!<arch>\\n' >\"$out\"";
 
 /// Writes a file unless it is as it should be: a newer time stamp would have C code compiled again.
 fn write(path: &Path, text: &str) -> Result<(), Failure> {
