@@ -25,9 +25,9 @@ use crate::{
 /// How long the process stays for the lock's sake after the outcome.
 const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
 
-/// Options of `keybutton press`.
+/// Which press it is to be.
 #[derive(Clone, Debug, Args)]
-pub struct PressArgs {
+pub(super) struct WhichPress {
     /// The door, by name or id; without one the nearest door is opened.
     door: Option<String>,
     /// When the press ends at the latest, such as 10s.
@@ -36,6 +36,26 @@ pub struct PressArgs {
     /// The phone's network is down: use only what is in the vault.
     #[arg(long)]
     offline: bool,
+}
+
+impl WhichPress {
+    /// Finds the door by its name, and takes the phone's network down if it is to be.
+    pub(super) async fn options(&self, phone: &Phone) -> Result<PressOptions, Failure> {
+        phone.set_online(!self.offline);
+        let door = match &self.door {
+            Some(name) => Some(phone.door(name).await?.id),
+            None => None,
+        };
+        let deadline = self.deadline.unwrap_or(PressOptions::DEADLINE);
+        Ok(PressOptions { door, deadline, ..PressOptions::default() })
+    }
+}
+
+/// Options of `keybutton press`.
+#[derive(Clone, Debug, Args)]
+pub struct PressArgs {
+    #[command(flatten)]
+    which: WhichPress,
     /// Print one JSON document instead of text.
     #[arg(long)]
     json: bool,
@@ -48,14 +68,7 @@ pub struct PressArgs {
 /// Runs the command; the exit code is 0 when the door opened, 1 when not.
 pub async fn run(args: PressArgs, state: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let phone = args.phone.start(state, args.knobs.apply(Default::default())).await?;
-    phone.set_online(!args.offline);
-    let door = match &args.door {
-        Some(name) => Some(phone.door(name).await?.id),
-        None => None,
-    };
-    let options =
-        PressOptions { door, deadline: args.deadline.unwrap_or(PressOptions::DEADLINE), ..PressOptions::default() };
-    let mut pressing = phone.press(options)?;
+    let mut pressing = phone.press(args.which.options(&phone).await?)?;
     let report = follow(&phone, &mut pressing, &args).await?;
     if args.json {
         print_json(&report)?;

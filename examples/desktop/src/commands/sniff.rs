@@ -15,8 +15,8 @@ use serde::Serialize;
 use tokio::sync::mpsc;
 
 use super::{
-    knobs::{KnobArgs, time},
-    press::choose,
+    knobs::KnobArgs,
+    press::{WhichPress, choose},
 };
 use crate::{
     console::{Paint, Progress, paint},
@@ -38,18 +38,11 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
 /// Options of `keybutton sniff`.
 #[derive(Clone, Debug, Args)]
 pub struct SniffArgs {
-    /// The door to press at, by name or id; without one the nearest door.
-    #[arg(conflicts_with = "capture")]
-    door: Option<String>,
+    #[command(flatten)]
+    which: WhichPress,
     /// Explain this record instead of pressing: a btsnoop file, as `btmon -w FILE` writes it; `-` reads standard input.
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["bluetooth", "offline", "deadline"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["door", "bluetooth", "offline", "deadline"])]
     capture: Option<PathBuf>,
-    /// When the press ends at the latest, such as 10s.
-    #[arg(long, value_name = "TIME", value_parser = time)]
-    deadline: Option<Duration>,
-    /// The phone's network is down: use only what is in the vault.
-    #[arg(long)]
-    offline: bool,
     /// Print JSON, one object a line.
     #[arg(long)]
     json: bool,
@@ -118,13 +111,7 @@ async fn press(args: SniffArgs, state: Option<PathBuf>) -> Result<ExitCode, Fail
     let radio = args.phone.open_radio(&state, args.knobs.apply(Default::default())).await?;
     let (radio, seen) = TappedRadio::new(radio);
     let phone = args.phone.start_on(radio, &state).await?;
-    phone.set_online(!args.offline);
-    let door = match &args.door {
-        Some(name) => Some(phone.door(name).await?.id),
-        None => None,
-    };
-    let options =
-        PressOptions { door, deadline: args.deadline.unwrap_or(PressOptions::DEADLINE), ..PressOptions::default() };
+    let options = args.which.options(&phone).await?;
     let mut listener =
         Listener { begun: Instant::now(), json: args.json, seen, links: HashMap::new(), last: 0, open: 0 };
     let opened = listener.listen(&phone, options, &args.phone.member).await?;
