@@ -10,4 +10,16 @@ internal val CANCELLED = PressOutcome(
 )
 
 internal fun candidate(door: DoorId) =
-    Candidate(door, "site", "Door $door", "peripheral", 0, true, false, false, false, null)
+    Candidate(
+        door = door,
+        site = "site",
+        name = "Door $door",
+        peripheral = "peripheral",
+        strengthDb = 0,
+        opens = true,
+        busy = false,
+        batteryLow = false,
+        wantsSync = false,
+        tapHint = false,
+        lastOpened = null,
+    )
