@@ -23,7 +23,7 @@ $b mount -t 9p -o ro,$options,cache=loose root /lower || fail "the host's files 
 $b mount -t tmpfs -o mode=755 layer /layer
 $b mkdir /layer/upper /layer/work
 $b mount -t overlay -o lowerdir=/lower,upperdir=/layer/upper,workdir=/layer/work system /system || fail "no overlay"
-$b mkdir -p /system/proc /system/sys /system/dev /system/run /system/tmp /system/var/lib/bluetooth
+$b mkdir -p /system/proc /system/sys /system/dev /system/run /system/var/lib/bluetooth
 $b mount -t proc proc /system/proc
 $b mount -t sysfs sys /system/sys
 $b mount -o bind /dev /system/dev
@@ -31,7 +31,6 @@ $b mkdir -p /system/dev/pts /system/dev/shm
 $b mount -t devpts devpts /system/dev/pts
 $b mount -t tmpfs -o mode=1777 shm /system/dev/shm
 $b mount -t tmpfs -o mode=755 run /system/run
-$b mount -t tmpfs -o mode=1777 tmp /system/tmp
 $b mount -t tmpfs -o mode=700 bluetooth /system/var/lib/bluetooth
 $b mkdir -p /system/run/dbus /system/run/orders
 $b mount -o bind /orders /system/run/orders
