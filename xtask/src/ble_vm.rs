@@ -17,7 +17,10 @@ use self::{
     image::Image,
     machine::{Accelerator, Machine},
 };
-use crate::command::{Failure, Outcome, cargo, is_ci, read_lines, target_folder, workspace_features};
+use crate::{
+    command::{Failure, Outcome, cargo, is_ci, read_lines, target_folder, workspace_features},
+    test::read_result,
+};
 
 /// How the suite is run.
 #[derive(Args)]
@@ -126,11 +129,4 @@ fn build_suite() -> Result<PathBuf, Failure> {
         },
     )?;
     suite.filter(|_| built).ok_or_else(|| Failure("the Bluetooth suite does not build".into()))
-}
-
-/// Reads `test result: ok. 3 passed; 0 failed`.
-fn read_result(line: &str) -> Option<(u64, u64)> {
-    let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
-    let mut numbers = counts.split("; ").map(|part| part.split(' ').next()?.parse().ok());
-    Some((numbers.next()??, numbers.next()??))
 }

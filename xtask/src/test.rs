@@ -107,7 +107,7 @@ fn cargo_test(tally: &mut Tally) -> Result<(), Failure> {
 }
 
 /// Reads `test result: ok. 3 passed; 0 failed; …`.
-fn read_result(line: &str) -> Option<(u64, u64)> {
+pub fn read_result(line: &str) -> Option<(u64, u64)> {
     let counts = line.strip_prefix("test result: ")?.split_once(". ")?.1;
     let mut numbers = counts.split("; ").map(|part| part.split(' ').next()?.parse().ok());
     Some((numbers.next()??, numbers.next()??))

@@ -50,7 +50,7 @@ pub(super) struct Inner {
     pub(super) enrolling: tokio::sync::Mutex<()>,
     /// One upload at a time.
     pub(super) delivering: tokio::sync::Mutex<()>,
-    threads: Threads,
+    pub(super) threads: Threads,
     renewal: Mutex<Option<AbortHandle>>,
     /// The generation of now: tells what is going on that the member has signed out.
     generations: watch::Sender<u64>,
@@ -281,15 +281,5 @@ impl Inner {
     fn no_threads(&self, error: &std::io::Error) -> KeyError {
         self.log.error("client", format_args!("no threads: {error}"));
         ErrorCode::Internal.into()
-    }
-
-    #[cfg(test)]
-    pub(super) fn lend_runtime(&self, handle: tokio::runtime::Handle) {
-        self.threads.lend(handle);
-    }
-
-    /// Ends the threads without waiting for them: the last owner may be one of them.
-    pub(super) fn shut_down(&self) {
-        self.threads.close();
     }
 }

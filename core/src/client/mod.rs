@@ -269,7 +269,7 @@ impl Drop for MobileKeys {
     fn drop(&mut self) {
         self.inner.cancel_press();
         self.inner.close_vault();
-        self.inner.shut_down();
+        self.inner.threads.close();
     }
 }
 

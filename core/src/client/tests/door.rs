@@ -434,7 +434,7 @@ async fn keys_are_renewed_by_one_timer_and_a_failure_is_left_to_the_next_use() {
     const DAY: Duration = Duration::from_secs(24 * 3600);
     let scene = Scene::new();
     let keys = scene.start();
-    keys.inner.lend_runtime(tokio::runtime::Handle::current());
+    keys.inner.threads.lend(tokio::runtime::Handle::current());
     keys.sign_in(token("ann")).unwrap().done().await.unwrap();
     scene.phone.service.asked();
     tokio::time::sleep(DAY - Duration::from_secs(60)).await;
@@ -510,7 +510,7 @@ fn nearby_doors_come_and_go_with_the_radio_and_the_member() {
 async fn a_throttled_scan_for_nearby_doors_starts_once_the_system_lets_it() {
     let scene = Scene::new();
     let keys = scene.start();
-    keys.inner.lend_runtime(tokio::runtime::Handle::current());
+    keys.inner.threads.lend(tokio::runtime::Handle::current());
     keys.sign_in(token("ann")).unwrap().done().await.unwrap();
     scene.radio.at().throttled = 3;
     let (sender, shown) = std::sync::mpsc::channel();

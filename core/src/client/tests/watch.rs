@@ -99,7 +99,7 @@ async fn rights_renewed_in_the_background_are_heard_of() {
     let bundle = keybutton_protocol::api::KeyBundle { sites: vec![], renew_after: due, now: 0 };
     phone.service.script().bundle = Some(bundle);
     let keys = phone.start().unwrap();
-    keys.inner.lend_runtime(tokio::runtime::Handle::current());
+    keys.inner.threads.lend(tokio::runtime::Handle::current());
     keys.sign_in(token("ann")).unwrap().done().await.unwrap();
     let (listener, shown) = screen();
     let _watch = keys.watch_button(listener).unwrap();

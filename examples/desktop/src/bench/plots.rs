@@ -1,6 +1,9 @@
 //! Pictures of what was measured, as SVG.
 
-use plotters::{coord::Shift, prelude::*};
+use plotters::{
+    coord::{Shift, types::RangedCoordf64},
+    prelude::*,
+};
 
 use super::table::{Plot, Series, Sum};
 use crate::failure::Failure;
@@ -35,6 +38,8 @@ pub(super) fn draw(plot: &Plot) -> Result<String, Failure> {
     Ok(svg)
 }
 
+type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
+
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// The share of the samples that were no larger: one line for each series.
@@ -59,15 +64,9 @@ fn spread(area: &Area<'_>, unit: &str, series: &[Series]) -> Drawn {
         chart
             .draw_series(LineSeries::new(steps(&series.samples), colour.stroke_width(2)))?
             .label(series.what.as_str())
-            .legend(move |(x, y)| Rectangle::new([(x, y - 4), (x + 12, y + 4)], colour.filled()));
+            .legend(move |at| swatch(at, colour));
     }
-    chart
-        .configure_series_labels()
-        .position(SeriesLabelPosition::LowerRight)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
-    Ok(())
+    legend(&mut chart, SeriesLabelPosition::LowerRight)
 }
 
 /// The empirical distribution: up one step at each sample.
@@ -126,14 +125,21 @@ fn parts(area: &Area<'_>, unit: &str, sums: &[Sum]) -> Drawn {
             }
             bars
         });
-        chart
-            .draw_series(bars)?
-            .label(name)
-            .legend(move |(x, y)| Rectangle::new([(x, y - 4), (x + 12, y + 4)], colour.filled()));
+        chart.draw_series(bars)?.label(name).legend(move |at| swatch(at, colour));
     }
+    legend(&mut chart, SeriesLabelPosition::UpperRight)
+}
+
+/// A series' colour beside its name.
+fn swatch((x, y): (i32, i32), colour: RGBColor) -> Rectangle<(i32, i32)> {
+    Rectangle::new([(x, y - 4), (x + 12, y + 4)], colour.filled())
+}
+
+/// Names the series in a corner.
+fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, position: SeriesLabelPosition) -> Drawn {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::UpperRight)
+        .position(position)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.3))
         .draw()?;

@@ -149,10 +149,18 @@ async fn stopped() -> Result<(), Failure> {
 
 /// Prints exactly one JSON document.
 fn print_json(document: &impl serde::Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(document)
-        .map_err(|error| Failure::new("json-failed", error, "Report this as a defect."))?;
-    println!("{text}");
+    println!("{}", json(serde_json::to_string_pretty(document))?);
     Ok(())
+}
+
+/// Prints one document of several, on a line of its own.
+fn print_json_line(document: &impl serde::Serialize) -> Result<(), Failure> {
+    println!("{}", json(serde_json::to_string(document))?);
+    Ok(())
+}
+
+fn json(text: serde_json::Result<String>) -> Result<String, Failure> {
+    text.map_err(|error| Failure::new("json-failed", error, "Report this as a defect."))
 }
 
 fn log_to_stderr(verbose: u8) {

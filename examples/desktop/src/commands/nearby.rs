@@ -21,7 +21,7 @@ use tokio::{sync::mpsc, time::MissedTickBehavior};
 
 use super::{
     knobs::{KnobArgs, time},
-    stopped,
+    print_json_line, stopped,
 };
 use crate::{
     console::{Paint, count, paint},
@@ -211,9 +211,7 @@ impl Screen {
             return Ok(());
         }
         if self.json {
-            let line = serde_json::to_string(list)
-                .map_err(|error| Failure::new("json-failed", error, "Report this as a defect."))?;
-            println!("{line}");
+            print_json_line(list)?;
         } else {
             let text = table(list);
             if let Some(terminal) = &self.terminal {

@@ -17,6 +17,7 @@ use tokio::sync::mpsc;
 use super::{
     knobs::KnobArgs,
     press::{WhichPress, choose},
+    print_json_line,
 };
 use crate::{
     console::{Paint, Progress, paint},
@@ -250,9 +251,7 @@ fn in_record(news: capture::News) -> What {
 /// Prints, and at once: somebody may be reading along.
 fn show(told: Told, json: bool) -> Result<(), Failure> {
     if json {
-        let line = serde_json::to_string(&told)
-            .map_err(|error| Failure::new("json-failed", error, "Report this as a defect."))?;
-        println!("{line}");
+        print_json_line(&told)?;
     } else {
         tell(&told);
     }
