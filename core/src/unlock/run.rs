@@ -165,7 +165,11 @@ impl Run {
     pub(super) fn stop_scan(&mut self) {
         if self.scanning {
             self.scanning = false;
-            self.push(Action::StopScan);
+            // A scan that is not under way yet need not begin: systems take their time for both, and some count.
+            match self.actions.iter().rposition(|action| matches!(action, Action::StartScan)) {
+                Some(begin) => drop(self.actions.remove(begin)),
+                None => self.push(Action::StopScan),
+            }
         }
     }
 

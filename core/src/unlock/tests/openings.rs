@@ -41,6 +41,18 @@ fn the_first_press_shows_the_key_and_the_second_is_fast() {
 }
 
 #[test]
+fn a_lock_that_was_just_heard_is_not_searched_for() {
+    let mut rig = Rig::new();
+    let scans = |rig: &Rig| rig.log.iter().filter(|action| action.ends_with("Scan")).cloned().collect::<Vec<_>>();
+    assert!(opened(&rig.press_door(1, 1).outcome));
+    assert_eq!(scans(&rig), ["StartScan", "StopScan"]);
+    // As when the doors in range are being listed.
+    rig.discovery.hear(&rig.advertisement(1), rig.now, &rig.keyring, &mut rig.crypto);
+    assert!(opened(&rig.press_door(2, 1).outcome));
+    assert_eq!(scans(&rig), [""; 0], "a scan that would have ended as it began");
+}
+
+#[test]
 fn values_are_as_long_as_every_lock_takes_them_and_no_longer() {
     // What desktops, Android phones and iPhones say of their links.
     for (mtu, longest) in [(23, 20), (185, 182), (247, 244), (513, 510), (517, 510), (527, 510)] {
