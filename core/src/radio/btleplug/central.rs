@@ -19,7 +19,7 @@ use tokio::{
 use uuid::Uuid;
 
 use super::{
-    SERVICE, Shared, faults,
+    SERVICE, Shared, State, faults,
     link::ToLink,
     sightings::{Report, Sightings},
 };
@@ -34,6 +34,8 @@ const CHECK: Duration = Duration::from_secs(2);
 pub(super) enum Scan {
     Start,
     Stop,
+    /// Forget who was heard.
+    Forget,
     /// Say so once what was asked for before is done.
     Settled(oneshot::Sender<()>),
     /// The radio was dropped.
@@ -57,6 +59,7 @@ pub(super) async fn watch(shared: Arc<Shared>, mut events: Events, mut commands:
                     check.reset();
                 }
                 Some(Scan::Stop) => watch.stop().await,
+                Some(Scan::Forget) => watch.forget(),
                 // Whoever asked may have given up.
                 Some(Scan::Settled(asker)) => drop(asker.send(())),
                 Some(Scan::End) | None => return watch.stop().await,
@@ -119,12 +122,21 @@ impl Watch {
     async fn check(&mut self) {
         let state = self.shared.read_state().await;
         self.state(state).await;
-        let gone = self.sightings.forget_silent(Instant::now());
-        let mut state = self.shared.lock();
-        for peripheral in gone.iter().filter(|peripheral| !state.links.contains_key(peripheral)).collect::<Vec<_>>() {
-            state.addresses.remove(peripheral);
-            state.handles.remove(peripheral);
-        }
+        self.sightings.forget_silent(Instant::now());
+        self.tidy();
+    }
+
+    fn forget(&mut self) {
+        self.sightings = Sightings::default();
+        self.tidy();
+    }
+
+    /// Forgets how peripherals are reached that no longer matter.
+    fn tidy(&self) {
+        let State { addresses, handles, links, .. } = &mut *self.shared.lock();
+        let matters = |peripheral: &PeripheralId| self.sightings.knows(peripheral) || links.contains_key(peripheral);
+        addresses.retain(|peripheral, _| matters(peripheral));
+        handles.retain(|peripheral, _| matters(peripheral));
     }
 
     async fn state(&mut self, state: RadioState) {

@@ -7,7 +7,7 @@ use std::{
 };
 
 use ::btleplug::{
-    api::{Central as _, Characteristic, Peripheral as _, ValueNotification, WriteType},
+    api::{Characteristic, Peripheral as _, ValueNotification, WriteType},
     platform::{Peripheral, PeripheralId as PlatformId},
 };
 use futures_util::{FutureExt as _, Stream, StreamExt as _};
@@ -36,6 +36,10 @@ const DROP: Duration = Duration::from_secs(6);
 
 /// How long the values before a close may take to leave, and news of the end to arrive.
 const SETTLE: Duration = Duration::from_secs(1);
+
+/// Whether a system's handle of a peripheral keeps what services it has beyond a link. CoreBluetooth's and `WinRT`'s are no
+/// good any more once the link has ended.
+const KEEPS_SERVICES: bool = cfg!(target_os = "linux");
 
 /// How often a link in use is asked whether it is still there: not every system says so when it dies.
 const ALIVE: Duration = Duration::from_secs(5);
@@ -68,13 +72,7 @@ pub(super) async fn run(
     let mut line = Line { commands, arrived: false, departed: false };
     // BlueZ and the kernel lose track of a scan that starts or stops while a link is set up: the next scan hears nothing.
     shared.scan_settles().await;
-    // Asking the system costs a round trip on its bus, which the member would wait for.
-    let known = shared.handle(&name);
-    let peripheral = match known {
-        Some(peripheral) => Ok(peripheral),
-        None => shared.adapter.peripheral(&id).await,
-    };
-    let cause = match peripheral {
+    let cause = match shared.handle(&name, &id).await {
         Err(error) => faults::step(&error),
         Ok(peripheral) => {
             let cause = match open(&name, &peripheral, &mut line).await {
@@ -82,7 +80,13 @@ pub(super) async fn run(
                 Ok(up) => {
                     shared.link_is_up(&name, up.mtu, up.steps.clone());
                     events.connected(name.clone(), up.mtu);
-                    serve(&name, &events, up, &mut line).await
+                    let remembered = up.remembered;
+                    let ended = serve(&name, &events, up, &mut line).await;
+                    if remembered && !ended.heard {
+                        // The lock may not be what it was: the next link looks again.
+                        shared.forget_handle(&name);
+                    }
+                    ended.cause
                 }
             };
             hang_up(&peripheral, &mut line).await;
@@ -99,7 +103,16 @@ struct Up {
     to_lock: Characteristic,
     notifications: Notifications,
     mtu: u16,
+    /// The services are those of an earlier link.
+    remembered: bool,
     steps: LinkSteps,
+}
+
+/// How a link that was up ended.
+struct Ended {
+    cause: RadioError,
+    /// The lock said something.
+    heard: bool,
 }
 
 /// What a link is told, and what it knows of the system's news.
@@ -154,15 +167,23 @@ async fn open(name: &PeripheralId, peripheral: &Peripheral, line: &mut Line) -> 
     step(line, CONNECT, peripheral.connect_with_timeout(CONNECT)).await?;
     line.arrived = true;
     let connected = Instant::now();
-    step(line, SET_UP, peripheral.discover_services_with_timeout(SET_UP)).await?;
-    let find = |uuid| peripheral.characteristics().into_iter().find(|c| c.service_uuid == SERVICE && c.uuid == uuid);
-    let (Some(to_lock), Some(to_phone)) = (find(TO_LOCK), find(TO_PHONE)) else {
-        return Err(RadioError::WrongService);
+    let remembered = if KEEPS_SERVICES { LockService::of(peripheral) } else { None };
+    let (mut service, mut discovered) = match &remembered {
+        Some(service) => (service.clone(), connected),
+        None => discover(peripheral, line).await?,
     };
-    let discovered = Instant::now();
     // The stream first: what is notified right after subscribing would be missed.
     let notifications = step(line, SET_UP, peripheral.notifications()).await?;
-    step(line, SET_UP, peripheral.subscribe(&to_phone)).await?;
+    let mut remembered = remembered.is_some();
+    match step(line, SET_UP, peripheral.subscribe(&service.to_phone)).await {
+        Err(RadioError::ConnectFailed | RadioError::OutOfRange) if remembered && !line.departed => {
+            // The system does not know them any more: the lock has put its service elsewhere.
+            remembered = false;
+            (service, discovered) = discover(peripheral, line).await?;
+            step(line, SET_UP, peripheral.subscribe(&service.to_phone)).await?;
+        }
+        subscribed => subscribed?,
+    }
     // Not known before discovery on Linux.
     let mtu = peripheral.mtu().clamp(MIN_MTU, MAX_MTU);
     let steps = LinkSteps {
@@ -171,22 +192,49 @@ async fn open(name: &PeripheralId, peripheral: &Peripheral, line: &mut Line) -> 
         discover: discovered - connected,
         subscribe: discovered.elapsed(),
     };
-    Ok(Up { peripheral: peripheral.clone(), to_lock, notifications, mtu, steps })
+    Ok(Up { peripheral: peripheral.clone(), to_lock: service.to_lock, notifications, mtu, remembered, steps })
+}
+
+/// The two ends of a lock's service.
+#[derive(Clone)]
+struct LockService {
+    to_lock: Characteristic,
+    to_phone: Characteristic,
+}
+
+impl LockService {
+    /// Finds it among the services that are known of a peripheral.
+    fn of(peripheral: &Peripheral) -> Option<Self> {
+        let all = peripheral.characteristics();
+        let find = |uuid| all.iter().find(|known| known.service_uuid == SERVICE && known.uuid == uuid).cloned();
+        Some(Self { to_lock: find(TO_LOCK)?, to_phone: find(TO_PHONE)? })
+    }
+}
+
+/// Asks what services there are; tells when that was known.
+async fn discover(peripheral: &Peripheral, line: &mut Line) -> Result<(LockService, Instant), RadioError> {
+    step(line, SET_UP, peripheral.discover_services_with_timeout(SET_UP)).await?;
+    let service = LockService::of(peripheral).ok_or(RadioError::WrongService)?;
+    Ok((service, Instant::now()))
 }
 
 /// Moves values until the link ends.
-async fn serve(name: &PeripheralId, events: &Arc<dyn RadioEvents>, up: Up, line: &mut Line) -> RadioError {
-    let (values, mut heard) = mpsc::unbounded_channel();
+async fn serve(name: &PeripheralId, events: &Arc<dyn RadioEvents>, up: Up, line: &mut Line) -> Ended {
+    let (values, mut arriving) = mpsc::unbounded_channel();
     let (stop, stopped) = oneshot::channel();
     tokio::spawn(drain(up.notifications, values, stopped));
     let (writes, to_write) = mpsc::unbounded_channel();
     let mut writer = tokio::spawn(write(up.peripheral.clone(), up.to_lock, to_write));
     let mut alive = interval(ALIVE);
     alive.reset();
+    let mut heard = false;
     let cause = loop {
         tokio::select! {
             biased;
-            Some(value) = heard.recv() => events.notification(name.clone(), value),
+            Some(value) = arriving.recv() => {
+                heard = true;
+                events.notification(name.clone(), value);
+            }
             word = line.commands.recv() => match word {
                 Some(ToLink::Write(value)) => {
                     // A writer that failed ends the link below.
@@ -210,11 +258,12 @@ async fn serve(name: &PeripheralId, events: &Arc<dyn RadioEvents>, up: Up, line:
     };
     // What had arrived before the end counts.
     let _ = stop.send(());
-    while let Some(value) = heard.recv().await {
+    while let Some(value) = arriving.recv().await {
+        heard = true;
         events.notification(name.clone(), value);
     }
     finish(writes, writer).await;
-    cause
+    Ended { cause, heard }
 }
 
 /// Lets the values that were given leave, for a while.

@@ -52,7 +52,7 @@ pub struct LinkSteps {
     pub peripheral: PeripheralId,
     /// From asking for the link to its being up. On Linux the system looks through the peripheral's services meanwhile.
     pub connect: Duration,
-    /// Reading what services there are.
+    /// Reading what services there are; nothing where they are known of an earlier link.
     pub discover: Duration,
     /// Subscribing to the lock's notifications.
     pub subscribe: Duration,
@@ -112,6 +112,12 @@ impl BtleplugRadio {
     /// How long the steps towards the link took that came up last; `None` before the first one.
     pub fn last_link_steps(&self) -> Option<LinkSteps> {
         self.shared.lock().steps.clone()
+    }
+
+    /// Forgets every peripheral that it is not linked to: who was heard, and what services it has. The next link to each is
+    /// like the first one.
+    pub fn forget_peripherals(&self) {
+        self.shared.tell(Scan::Forget);
     }
 }
 
@@ -269,9 +275,20 @@ impl Shared {
         self.runtime.spawn(link::run(self.clone(), peripheral, address, events, received));
     }
 
-    /// What the platform reaches a peripheral by, if it is known without asking.
-    fn handle(&self, peripheral: &PeripheralId) -> Option<Peripheral> {
-        self.lock().handles.get(peripheral).cloned()
+    /// What the platform reaches a peripheral by. Asking costs a round trip on the system's bus, which the member would
+    /// wait for; and what was asked for before may know the peripheral's services.
+    async fn handle(&self, peripheral: &PeripheralId, address: &PlatformId) -> ::btleplug::Result<Peripheral> {
+        if let Some(handle) = self.lock().handles.get(peripheral) {
+            return Ok(handle.clone());
+        }
+        let handle = self.adapter.peripheral(address).await?;
+        self.lock().handles.insert(peripheral.clone(), handle.clone());
+        Ok(handle)
+    }
+
+    /// Has the platform asked anew what it reaches a peripheral by.
+    fn forget_handle(&self, peripheral: &PeripheralId) {
+        self.lock().handles.remove(peripheral);
     }
 
     /// Notes that a link is up, unless it is being dropped already.
