@@ -5,6 +5,8 @@
 #[cfg(all(feature = "bluetooth", target_os = "linux"))]
 mod advertiser;
 #[cfg(all(feature = "bluetooth", target_os = "linux"))]
+mod echo;
+#[cfg(all(feature = "bluetooth", target_os = "linux"))]
 mod links;
 #[cfg(all(feature = "bluetooth", target_os = "linux"))]
 mod management;
@@ -19,9 +21,16 @@ use clap::Args;
 use keybutton::radio::Radio;
 
 #[cfg(all(feature = "bluetooth", target_os = "linux"))]
-pub use server::GattServer;
+pub use {echo::Echo, server::GattServer};
 
 use crate::failure::Failure;
+
+/// The UUIDs of an echo: of its service, of what is written to, of what notifies.
+pub const ECHO: [u128; 3] = [
+    0x8a1f7c40_3c55_4d0b_9d6e_5b0f2a64e900,
+    0x8a1f7c41_3c55_4d0b_9d6e_5b0f2a64e900,
+    0x8a1f7c42_3c55_4d0b_9d6e_5b0f2a64e900,
+];
 
 /// Real Bluetooth instead of the simulated air.
 #[derive(Clone, Debug, Default, Args)]

@@ -13,7 +13,7 @@ use btleplug::{
     },
     platform::{Adapter, Manager, Peripheral},
 };
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::{Stream, StreamExt as _};
 use keybutton::radio::PeripheralId;
 use keybutton_protocol::{
     advert::{SERVICE_UUID, TO_LOCK_UUID, TO_PHONE_UUID},
@@ -24,7 +24,7 @@ use tokio::time::timeout;
 use uuid::Uuid;
 
 use super::{JITTER, LOOK, REST, judge::Sample};
-use crate::failure::Failure;
+use crate::{bluetooth::ECHO, failure::Failure};
 
 /// Who answers the floor's write.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -34,13 +34,6 @@ pub(super) enum Peer {
     /// The lock itself: it answers a phone's first message.
     Lock,
 }
-
-/// The echo: its service, what is written to, what notifies.
-pub(super) const ECHO: [u128; 3] = [
-    0x8a1f7c40_3c55_4d0b_9d6e_5b0f2a64e900,
-    0x8a1f7c41_3c55_4d0b_9d6e_5b0f2a64e900,
-    0x8a1f7c42_3c55_4d0b_9d6e_5b0f2a64e900,
-];
 
 /// Write-to-notify round trips of each link after the first one.
 const ROUND_TRIPS: usize = 5;
@@ -84,8 +77,6 @@ impl Floor {
 
     /// Does it once, with a peripheral that was heard before, and waits until the link is gone.
     pub(super) async fn once(&mut self, peripheral: &PeripheralId) -> Result<Found, Failure> {
-        // News from before is no news.
-        while self.events.next().now_or_never().is_some() {}
         let begun = Instant::now();
         let service = Uuid::from_u128(SERVICE_UUID);
         self.adapter.start_scan(ScanFilter { services: vec![service] }).await.map_err(failed)?;
@@ -155,7 +146,7 @@ impl Floor {
     }
 
     /// Waits until a link is gone and the lock can be heard again.
-    pub(super) async fn rest(&self, peripheral: &PeripheralId) -> Result<(), Failure> {
+    pub(super) async fn rest(&mut self, peripheral: &PeripheralId) -> Result<(), Failure> {
         patiently("dropping the link", async {
             for known in self.adapter.peripherals().await.map_err(failed)? {
                 while known.id().to_string() == peripheral.0 && known.is_connected().await.unwrap_or(false) {
@@ -165,7 +156,12 @@ impl Floor {
             Ok(())
         })
         .await?;
-        tokio::time::sleep(REST + JITTER.mul_f64(fastrand::f64())).await;
+        // News from before is no news for the next turn. Each piece of it is looked up on the system's bus as it is taken, so
+        // that it has to be waited for.
+        let news = async { while self.events.next().await.is_some() {} };
+        if timeout(REST + JITTER.mul_f64(fastrand::f64()), news).await.is_ok() {
+            return Err(failed("the system's Bluetooth service has stopped"));
+        }
         Ok(())
     }
 }

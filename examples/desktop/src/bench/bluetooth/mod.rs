@@ -4,8 +4,6 @@
 //! heard, connect, discover, subscribe, write one value, wait for the notification that answers it. It begins where a
 //! press begins, and takes turns with the presses, so that whatever slows the machine down slows both.
 
-#[cfg(target_os = "linux")]
-mod echo;
 mod floor;
 mod judge;
 
@@ -17,6 +15,7 @@ use keybutton::{
     radio::btleplug::{BtleplugRadio, LinkSteps},
 };
 use keybutton_protocol::api::DoorId;
+use tokio::time::{Instant, sleep_until};
 
 use self::{
     floor::{Floor, Peer},
@@ -53,6 +52,9 @@ const REST: Duration = Duration::from_secs(1);
 /// advertising interval (100 to 150 ms), and one kind would always be lucky.
 const JITTER: Duration = Duration::from_millis(150);
 
+/// How long a phone counts a lock that it heard as being in range: a press within that time begins without a search.
+const REMEMBERED: Duration = Duration::from_secs(6);
+
 /// How often a link is looked at that is being dropped.
 const LOOK: Duration = Duration::from_millis(50);
 
@@ -61,7 +63,7 @@ pub async fn measure(options: &BluetoothOptions, at: At, mut tell: impl FnMut(&s
     match at {
         At::OwnLock(lock_adapter) => own::measure(options, &lock_adapter, &mut tell).await,
         At::Door(phone, radio, door) => {
-            let bench = Bench { radio, floor: None, peer: Peer::Lock, door, budget: Budget::default() };
+            let bench = Bench { radio, floor: None, peer: Peer::Lock, door, budget: Budget::default(), pressed: None };
             at_door(bench, &phone, options.presses, &mut tell).await
         }
     }
@@ -76,14 +78,22 @@ async fn at_door(
     tell: &mut dyn FnMut(&str),
 ) -> Result<BenchReport, Failure> {
     tell("meeting the lock");
-    bench.press(phone).await?.opened()?;
+    bench.press_again(phone).await?.opened()?;
     let mut samples = Samples::default();
-    for round in 1..=presses {
-        tell(&format!("round {round} of {presses}"));
-        bench.floor(&mut samples).await?;
-        samples.fast.push(bench.press(phone).await?.is(1)?);
+    for round in 0..presses {
+        tell(&format!("round {} of {presses}", round + 1));
+        bench.round(round, Press::Fast(phone), &mut samples).await?;
     }
     Ok(BenchReport::new(judge::judge(&samples, "the lock's answer to a phone's first message")))
+}
+
+/// What presses.
+#[derive(Clone, Copy)]
+enum Press<'a> {
+    /// The phone that has pressed before.
+    Fast(&'a Phone),
+    /// A phone that has met no lock.
+    First(&'a Phone),
 }
 
 /// A press, and the steps of its link.
@@ -99,6 +109,8 @@ struct Bench {
     peer: Peer,
     door: DoorId,
     budget: Budget,
+    /// When the phone that presses again did so last.
+    pressed: Option<Instant>,
 }
 
 impl Bench {
@@ -116,6 +128,35 @@ impl Bench {
         };
         floor.rest(&steps.peripheral).await?;
         Ok(Pressed { outcome, steps })
+    }
+
+    /// Presses with the phone that has pressed before, once it has forgotten that it heard the lock then.
+    async fn press_again(&mut self, phone: &Phone) -> Result<Pressed, Failure> {
+        if let Some(pressed) = self.pressed {
+            sleep_until(pressed + REMEMBERED).await;
+        }
+        let result = self.press(phone).await;
+        self.pressed = Some(Instant::now());
+        result
+    }
+
+    /// One press, and the floor once. What came before may leave traces in the stack, so they go first in turn.
+    async fn round(&mut self, number: u32, press: Press<'_>, samples: &mut Samples) -> Result<(), Failure> {
+        let floor_first = number.is_multiple_of(2);
+        if floor_first {
+            self.floor(samples).await?;
+        }
+        match press {
+            Press::Fast(phone) => samples.fast.push(self.press_again(phone).await?.is(1)?),
+            Press::First(phone) => {
+                self.radio.forget_peripherals();
+                samples.first.push(self.press(phone).await?.is(3)?);
+            }
+        }
+        if !floor_first {
+            self.floor(samples).await?;
+        }
+        Ok(())
     }
 
     /// Does once what a bare program does.
@@ -171,32 +212,12 @@ mod own {
     use super::*;
     use crate::{
         bench::ground::Ground,
-        bluetooth::open_btleplug,
+        bluetooth::{Echo, open_btleplug},
         lock_host::{LockOptions, VirtualLock},
         organization::DoorWish,
     };
 
     const DOOR: &str = "Bench door";
-
-    #[derive(Clone, Copy)]
-    enum Kind {
-        Floor,
-        Fast,
-        First,
-    }
-
-    /// What came before may leave traces in the stack: each kind follows each other one as often.
-    const ORDERS: [[Kind; 3]; 6] = {
-        use Kind::{Fast, First, Floor};
-        [
-            [Floor, Fast, First],
-            [Floor, First, Fast],
-            [Fast, Floor, First],
-            [Fast, First, Floor],
-            [First, Floor, Fast],
-            [First, Fast, Floor],
-        ]
-    };
 
     /// Sets up a lock of its own with an echo beside it, and as many phones as there are first openings.
     pub(super) async fn measure(
@@ -206,7 +227,7 @@ mod own {
     ) -> Result<BenchReport, Failure> {
         tell("setting up the service and the lock");
         let ground = Ground::lay(vec![DoorWish::named(DOOR)]).await?;
-        let _echo = echo::Echo::start(lock_adapter).await?;
+        let _echo = Echo::start(lock_adapter).await?;
         let folder = ground.folder(DOOR)?;
         let lock = VirtualLock::start(LockOptions::bluetooth(folder, Some(lock_adapter.to_owned()), DOOR)).await?;
         let radio = open_btleplug(options.adapter.as_deref()).await?;
@@ -223,7 +244,7 @@ mod own {
             phones.push(phone(&ground, radio.clone(), &format!("Member {number}")).await?);
         }
         let door = ground.door(0)?.clone();
-        let mut bench = Bench { radio, floor: None, peer: Peer::Echo, door, budget: Budget::default() };
+        let mut bench = Bench { radio, floor: None, peer: Peer::Echo, door, budget: Budget::default(), pressed: None };
         let samples = rounds(&mut bench, &phones, tell).await?;
         drop(phones);
         drop(lock);
@@ -231,22 +252,22 @@ mod own {
         Ok(BenchReport::new(judge::judge(&samples, "an echo beside the lock")))
     }
 
-    /// The first phone warms everything up and presses again and again; each other one opens for the first time.
+    /// The first phone warms everything up; each other one opens for the first time. Then the first one presses again
+    /// and again.
     async fn rounds(bench: &mut Bench, phones: &[Phone], tell: &mut dyn FnMut(&str)) -> Result<Samples, Failure> {
-        let (known, strangers) = phones.split_first().ok_or_else(|| bench_failed("it has no phone"))?;
+        let (warm, strangers) = phones.split_first().ok_or_else(|| bench_failed("it has no phone"))?;
         tell("warming up");
-        bench.press(known).await?.opened()?;
+        bench.press(warm).await?.opened()?;
         bench.floor(&mut Samples::default()).await?;
         let mut samples = Samples::default();
-        for (round, stranger) in strangers.iter().enumerate() {
-            tell(&format!("round {} of {}", round + 1, strangers.len()));
-            for kind in ORDERS[round % ORDERS.len()] {
-                match kind {
-                    Kind::Floor => bench.floor(&mut samples).await?,
-                    Kind::Fast => samples.fast.push(bench.press(known).await?.is(1)?),
-                    Kind::First => samples.first.push(bench.press(stranger).await?.is(3)?),
-                }
-            }
+        for (round, stranger) in (0..).zip(strangers) {
+            tell(&format!("first opening {} of {}", round + 1, strangers.len()));
+            bench.round(round, Press::First(stranger), &mut samples).await?;
+        }
+        bench.press_again(warm).await?.opened()?;
+        for round in (0..).take(strangers.len()) {
+            tell(&format!("fast press {} of {}", round + 1, strangers.len()));
+            bench.round(round, Press::Fast(warm), &mut samples).await?;
         }
         Ok(samples)
     }

@@ -1,5 +1,4 @@
-//! A service beside the lock's, on the lock's adapter, that notifies what was written to it: the same stack, the same
-//! link, and nothing to think about.
+//! A service that answers, without a lock behind it.
 
 use std::{
     future::{Ready, ready},
@@ -16,11 +15,13 @@ use bluer::{
 use tokio::{sync::mpsc, task::JoinHandle};
 use uuid::Uuid;
 
-use super::floor::ECHO;
+use super::ECHO;
 use crate::failure::Failure;
 
-/// Answers until it is dropped.
-pub(super) struct Echo {
+/// A service on an adapter that notifies what was written to it, until it is dropped. Beside a lock's it shows what the same
+/// stack and link take when there is nothing to think about.
+#[derive(Debug)]
+pub struct Echo {
     _session: Session,
     _application: ApplicationHandle,
     answering: JoinHandle<()>,
@@ -35,7 +36,7 @@ type Answer<T> = Pin<Box<Ready<T>>>;
 
 impl Echo {
     /// Puts the service on an adapter.
-    pub(super) async fn start(adapter: &str) -> Result<Self, Failure> {
+    pub async fn start(adapter: &str) -> Result<Self, Failure> {
         let session = Session::new().await.map_err(failed)?;
         let adapter = session.adapter(adapter).map_err(failed)?;
         adapter.set_powered(true).await.map_err(failed)?;
@@ -81,7 +82,7 @@ fn application(inputs: &mpsc::UnboundedSender<Input>) -> Application {
     let notify = CharacteristicNotify {
         notify: true,
         method: CharacteristicNotifyMethod::Fun(Box::new(move |notifier| {
-            // The bench may be ending.
+            // The echo may be ending.
             let _ = subscribed.send(Input::Subscribed(notifier));
             Box::pin(ready(())) as Answer<()>
         })),
@@ -102,5 +103,9 @@ fn application(inputs: &mpsc::UnboundedSender<Input>) -> Application {
 }
 
 fn failed(error: bluer::Error) -> Failure {
-    super::bench_failed(&format!("the echo beside the lock: {error}"))
+    Failure::new(
+        "no-echo",
+        format_args!("the service that echoes can't be offered: {error}"),
+        "Look at `keybutton doctor --bluetooth`.",
+    )
 }
