@@ -13,6 +13,7 @@ mod leaks;
 mod line;
 mod peers;
 mod scenarios;
+mod services;
 mod world;
 
 use std::{

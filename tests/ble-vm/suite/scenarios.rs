@@ -6,7 +6,7 @@ use keybutton::{Outcome, PressOutcome};
 use keybutton_desktop::lock_host::Command;
 
 use crate::{
-    cuts, gpio, leaks, peers,
+    cuts, gpio, leaks, peers, services,
     world::{Door, World, opened, patiently, power, refused},
 };
 
@@ -29,11 +29,12 @@ const fn on_air(name: &'static str, play: Play) -> Scenario {
 }
 
 /// All scenarios, in their order.
-pub const ALL: [Scenario; 13] = [
+pub const ALL: [Scenario; 14] = [
     anywhere("first_press_and_fast_press", |world| Box::pin(first_and_fast(world))),
     anywhere("two_locks_side_by_side", |world| Box::pin(two_locks(world))),
     anywhere("refusal_by_the_lock", |world| Box::pin(refusal(world))),
     anywhere("two_phones_at_once_at_two_doors", |world| Box::pin(two_doors(world))),
+    anywhere("services_are_remembered_until_they_move", |world| Box::pin(services::remembered_until_they_move(world))),
     on_air("two_phones_at_once_at_one_door", |world| Box::pin(one_door(world))),
     on_air("link_cut_at_each_value", |world| Box::pin(cuts::each_value(world))),
     on_air("independent_phone_at_our_lock", |world| Box::pin(peers::their_phone(world))),

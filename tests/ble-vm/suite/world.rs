@@ -4,10 +4,10 @@ use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
 
 use keybutton::{
     Outcome, PressOptions, PressOutcome,
-    radio::{Radio, air::Endpoint},
+    radio::{Radio, air::Endpoint, btleplug::BtleplugRadio},
 };
 use keybutton_desktop::{
-    bluetooth::open_radio,
+    bluetooth::open_btleplug,
     lock_host::{Fittings, LockFolder, LockOptions, VirtualLock},
     organization::{DoorWish, Organization},
     phone::{Phone, Pressing},
@@ -51,6 +51,8 @@ pub struct Member {
     pub id: MemberId,
     pub adapter: &'static str,
     pub phone: Phone,
+    /// The phone's radio, where it is the computer's own.
+    btleplug: Option<Arc<BtleplugRadio>>,
 }
 
 impl World {
@@ -173,8 +175,9 @@ impl Member {
         name: &str,
         adapter: &'static str,
     ) -> Self {
-        let radio = open_radio(Some(adapter)).await.unwrap();
-        Self::join_by(organization, group, vault, name, radio, adapter).await
+        let radio = open_btleplug(Some(adapter)).await.unwrap();
+        let member = Self::join_by(organization, group, vault, name, radio.clone(), adapter).await;
+        Self { btleplug: Some(radio), ..member }
     }
 
     async fn join_by(
@@ -190,7 +193,11 @@ impl Member {
         let service = organization.client().base().to_owned();
         let phone = Phone::with_radio(radio, &vault, name.to_owned(), service, organization.app().clone()).unwrap();
         assert_eq!(phone.sign_in(organization.token(name).unwrap()).await.unwrap(), ButtonState::Visible);
-        Self { id, adapter, phone }
+        Self { id, adapter, phone, btleplug: None }
+    }
+
+    pub fn radio(&self) -> &BtleplugRadio {
+        self.btleplug.as_ref().unwrap()
     }
 
     /// Presses for a door and waits until phone, lock and service have exchanged everything.
