@@ -16,12 +16,17 @@ use crate::{
 /// Advertisements beyond this many unread ones are dropped: the next ones say the same.
 const HEARD_BACKLOG: usize = 64;
 
+/// One link, from the wish to connect to its end. The next one to the same peripheral is another: some systems report
+/// an end seconds late, when that one is being set up.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct LinkId(u64);
+
 /// What a radio reports of links and of itself. Never dropped.
 #[derive(Debug)]
 pub(super) enum LinkEvent {
-    Connected(PeripheralId, u16),
-    Value(PeripheralId, Vec<u8>),
-    Disconnected(PeripheralId, RadioError),
+    Connected(LinkId, PeripheralId, u16),
+    Value(LinkId, PeripheralId, Vec<u8>),
+    Disconnected(LinkId, PeripheralId, RadioError),
     State(RadioState),
 }
 
@@ -84,9 +89,15 @@ impl Hub {
         Ear { hub: self.clone(), id, links, heard }
     }
 
+    /// Whom the radio tells about a link that is about to be asked for, and how its news are known from others'.
+    pub(super) fn link_events(self: &Arc<Self>) -> (LinkId, Arc<dyn RadioEvents>) {
+        let link = LinkId(self.next.fetch_add(1, Ordering::Relaxed));
+        (link, self.events(Some(link)))
+    }
+
     /// The object the radio reports to; it does not keep the hub alive.
-    pub(super) fn events(self: &Arc<Self>) -> Arc<dyn RadioEvents> {
-        Arc::new(Events { hub: Arc::downgrade(self), _alive: Alive::new() })
+    fn events(self: &Arc<Self>, link: Option<LinkId>) -> Arc<dyn RadioEvents> {
+        Arc::new(Events { hub: Arc::downgrade(self), link, _alive: Alive::new() })
     }
 
     fn ears(&self) -> MutexGuard<'_, Pairs<u64, EarEnds>> {
@@ -98,7 +109,7 @@ impl Hub {
         let mut scanning = self.scan.lock().unwrap_or_else(PoisonError::into_inner);
         let wanted = self.ears().values().any(|ear| ear.scans);
         if wanted && !*scanning {
-            self.radio.start_scan(self.events())?;
+            self.radio.start_scan(self.events(None))?;
         } else if !wanted && *scanning {
             self.radio.stop_scan();
         }
@@ -155,6 +166,8 @@ impl Drop for Ear {
 
 struct Events {
     hub: Weak<Hub>,
+    /// Whose news these are; a scan's are no link's.
+    link: Option<LinkId>,
     _alive: Alive,
 }
 
@@ -165,6 +178,12 @@ impl Events {
                 // An ear that is going away needs no news.
                 let _ = ear.links.send(event());
             }
+        }
+    }
+
+    fn tell_of_link(&self, event: impl Fn(LinkId) -> LinkEvent) {
+        if let Some(link) = self.link {
+            self.tell(|| event(link));
         }
     }
 }
@@ -180,15 +199,15 @@ impl RadioEvents for Events {
     }
 
     fn connected(&self, peripheral: PeripheralId, mtu: u16) {
-        self.tell(|| LinkEvent::Connected(peripheral.clone(), mtu));
+        self.tell_of_link(|link| LinkEvent::Connected(link, peripheral.clone(), mtu));
     }
 
     fn notification(&self, peripheral: PeripheralId, value: Vec<u8>) {
-        self.tell(|| LinkEvent::Value(peripheral.clone(), value.clone()));
+        self.tell_of_link(|link| LinkEvent::Value(link, peripheral.clone(), value.clone()));
     }
 
     fn disconnected(&self, peripheral: PeripheralId, cause: RadioError) {
-        self.tell(|| LinkEvent::Disconnected(peripheral.clone(), cause));
+        self.tell_of_link(|link| LinkEvent::Disconnected(link, peripheral.clone(), cause));
     }
 
     fn state_changed(&self, state: RadioState) {
@@ -255,9 +274,14 @@ mod tests {
         for _ in 0..HEARD_BACKLOG * 2 {
             events.advertisement(heard());
         }
-        events.disconnected(PeripheralId("p".into()), RadioError::LinkLost);
+        let (first, of_first) = hub.link_events();
+        let (second, of_second) = hub.link_events();
+        of_first.disconnected(PeripheralId("p".into()), RadioError::LinkLost);
+        of_second.connected(PeripheralId("p".into()), 23);
         assert!(matches!(press.next().await, RadioEvent::Link(LinkEvent::State(RadioState::On))));
-        assert!(matches!(press.next().await, RadioEvent::Link(LinkEvent::Disconnected(..))));
+        let told = [press.next().await, press.next().await];
+        assert!(matches!(&told[0], RadioEvent::Link(LinkEvent::Disconnected(link, ..)) if *link == first));
+        assert!(matches!(&told[1], RadioEvent::Link(LinkEvent::Connected(link, ..)) if *link == second));
         let mut count = 0;
         while press.heard.try_recv().is_ok() {
             count += 1;

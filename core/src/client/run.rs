@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use super::{
     config::Platform,
-    hub::{Ear, LinkEvent, RadioEvent},
+    hub::{Ear, LinkEvent, LinkId, RadioEvent},
     inner::{Inner, Ticket},
     listeners::{News, Teller},
     presses::Current,
@@ -31,7 +31,7 @@ use crate::{
     outcome::{Cause, Outcome, PressMetrics, PressOutcome},
     pending::{Pending, guarded},
     press::{Command, PressOptions},
-    radio::{PeripheralId, RadioState},
+    radio::RadioState,
     unlock::{Env, Input, Machine, Moment, Now, UnlockOptions},
 };
 
@@ -83,7 +83,7 @@ pub(super) struct Runner {
     nobody: (Keyring, Discovery),
     radio: RadioState,
     /// The link that the radio has not reported the end of.
-    link: Option<PeripheralId>,
+    link: Option<LinkId>,
     /// The reader that the phone is held to.
     reader: Option<Arc<Reader>>,
     /// The reader's command that waits for its answer.
@@ -175,14 +175,9 @@ impl Runner {
 
     async fn link_gone(&mut self) {
         while self.link.is_some() {
-            let event = self.ear.next().await;
-            self.note_link(&event);
-        }
-    }
-
-    fn note_link(&mut self, event: &RadioEvent) {
-        if let RadioEvent::Link(LinkEvent::Disconnected(peripheral, _)) = event {
-            self.link.take_if(|link| link == peripheral);
+            if let RadioEvent::Link(LinkEvent::Disconnected(ended, ..)) = self.ear.next().await {
+                self.link.take_if(|link| *link == ended);
+            }
         }
     }
 
@@ -235,15 +230,24 @@ impl Runner {
     }
 
     fn heard(&mut self, event: RadioEvent) {
-        self.note_link(&event);
         let input = match event {
             RadioEvent::Heard(advertisement) => Input::Heard(advertisement),
-            RadioEvent::Link(LinkEvent::Connected(peripheral, mtu)) => Input::Connected(peripheral, mtu),
-            RadioEvent::Link(LinkEvent::Value(peripheral, value)) => Input::Value(peripheral, value),
-            RadioEvent::Link(LinkEvent::Disconnected(peripheral, cause)) => Input::Disconnected(peripheral, cause),
             RadioEvent::Link(LinkEvent::State(state)) => {
                 self.radio = state;
                 Input::RadioState(state)
+            }
+            // The machine knows a link by its peripheral: news of an earlier one would pass for this one's.
+            RadioEvent::Link(
+                LinkEvent::Connected(link, ..) | LinkEvent::Value(link, ..) | LinkEvent::Disconnected(link, ..),
+            ) if self.link != Some(link) => {
+                self.inner.log.debug("press", format_args!("late news of an earlier link"));
+                return;
+            }
+            RadioEvent::Link(LinkEvent::Connected(_, peripheral, mtu)) => Input::Connected(peripheral, mtu),
+            RadioEvent::Link(LinkEvent::Value(_, peripheral, value)) => Input::Value(peripheral, value),
+            RadioEvent::Link(LinkEvent::Disconnected(_, peripheral, cause)) => {
+                self.link = None;
+                Input::Disconnected(peripheral, cause)
             }
         };
         self.feed(input);

@@ -8,6 +8,7 @@ use crate::{outcome::Outcome, press::PressOptions};
 
 mod door;
 mod fake;
+mod links;
 mod tap;
 mod vendors;
 mod watch;

@@ -30,7 +30,8 @@ pub trait Radio: Send + Sync + 'static {
     fn stop_scan(&self);
 
     /// Connects, discovers the service and subscribes to the lock's notifications. Ends in
-    /// [`RadioEvents::connected`] or [`RadioEvents::disconnected`].
+    /// [`RadioEvents::connected`] or [`RadioEvents::disconnected`]. News of this link go to `events` and to nobody else:
+    /// so the end of a link is told from that of the next one to the same peripheral.
     fn connect(&self, peripheral: PeripheralId, events: Arc<dyn RadioEvents>) -> Result<(), RadioError>;
 
     /// Sends one ATT value to the lock. Values arrive in the order of the calls.

@@ -138,9 +138,10 @@ impl Runner {
 
     fn connect(&mut self, peripheral: PeripheralId) {
         let mut result = Err(RadioError::ConnectFailed);
-        guarded(|| result = self.inner.hub.radio().connect(peripheral.clone(), self.inner.hub.events()));
+        let (link, events) = self.inner.hub.link_events();
+        guarded(|| result = self.inner.hub.radio().connect(peripheral.clone(), events));
         match result {
-            Ok(()) => self.link = Some(peripheral),
+            Ok(()) => self.link = Some(link),
             Err(error) => self.answer(Input::Disconnected(peripheral, error)),
         }
     }

@@ -49,6 +49,9 @@ pub(super) struct At {
     throttled: usize,
     /// How many messages of the lock get through; after them the link dies and no other comes up.
     left: usize,
+    /// The ends of links that the phone drops are reported late: when a test says so, or with the next link.
+    pub(super) ends_late: bool,
+    pub(super) ended: Vec<Arc<dyn RadioEvents>>,
 }
 
 /// Whom to tell, and the values of the lock's answer; `None` when the link is gone.
@@ -67,6 +70,12 @@ impl OneLock {
         self.at().state = state;
         let scan = self.at().scan.clone();
         scan.unwrap().state_changed(state);
+    }
+
+    /// Reports the links that have ended.
+    pub(super) fn report_ends(&self) {
+        let ended = std::mem::take(&mut self.at().ended);
+        ended.into_iter().for_each(|events| events.disconnected(Self::peripheral(), RadioError::Closed));
     }
 
     /// What the lock says to a value; `None` while a message is not complete.
@@ -115,9 +124,13 @@ impl Radio for OneLock {
     }
 
     fn connect(&self, peripheral: PeripheralId, events: Arc<dyn RadioEvents>) -> Result<(), RadioError> {
+        self.report_ends();
         let mut at = self.at();
         if at.left == 0 {
             return Err(RadioError::OutOfRange);
+        }
+        if at.link.is_some() {
+            return Err(RadioError::Throttled);
         }
         at.lock.reset();
         at.link = Some((Fragmenter::new(MTU), Reassembler::new(), events.clone()));
@@ -137,9 +150,14 @@ impl Radio for OneLock {
     }
 
     fn disconnect(&self, peripheral: PeripheralId) {
-        let link = self.at().link.take();
-        if let Some((_, _, events)) = link {
-            events.disconnected(peripheral, RadioError::Closed);
+        assert_eq!(peripheral, Self::peripheral());
+        let mut at = self.at();
+        let link = at.link.take();
+        at.ended.extend(link.map(|(_, _, events)| events));
+        let late = at.ends_late;
+        drop(at);
+        if !late {
+            self.report_ends();
         }
     }
 }
@@ -198,7 +216,16 @@ impl Scene {
             script.member = Some("m".into());
         }
         let world = Arc::new(Mutex::new(world));
-        let at = Mutex::new(At { lock, link: None, scan: None, state: RadioState::On, throttled: 0, left: usize::MAX });
+        let at = Mutex::new(At {
+            lock,
+            link: None,
+            scan: None,
+            state: RadioState::On,
+            throttled: 0,
+            left: usize::MAX,
+            ends_late: false,
+            ended: Vec::new(),
+        });
         let radio = Arc::new(OneLock { world: world.clone(), at });
         let clock = Arc::new(WorldsClock(crate::clock::SystemClock::new(), AtomicU64::new(0)));
         Self { phone, world, radio, clock }
