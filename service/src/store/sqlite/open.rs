@@ -23,8 +23,11 @@ const MAGIC: &[u8; 16] = b"SQLite format 3\0";
 
 const READERS: u32 = 4;
 
+/// A schema step: its number, its name, its SQL.
+type Step = (i64, &'static str, &'static str);
+
 /// Every schema step, in order.
-const MIGRATIONS: &[(i64, &str, &str)] = &[
+const MIGRATIONS: &[Step] = &[
     (1, "first", include_str!("../../../migrations/0001_first.sql")),
     (2, "vendor doors", include_str!("../../../migrations/0002_vendor_doors.sql")),
 ];
@@ -57,7 +60,7 @@ pub(super) async fn file(path: &Path) -> Result<Sqlite, OpenError> {
         .connect_with(options.clone())
         .await
         .map_err(|error| classify(path, &error))?;
-    migrate(&writer, path).await?;
+    migrate(&writer, path, MIGRATIONS).await?;
     let readers = SqlitePoolOptions::new()
         .max_connections(READERS)
         .connect_with(options.create_if_missing(false).read_only(true))
@@ -78,7 +81,7 @@ pub(super) async fn memory() -> Result<Sqlite, OpenError> {
         .connect_with(options)
         .await
         .map_err(|error| classify(&path, &error))?;
-    migrate(&pool, &path).await?;
+    migrate(&pool, &path, MIGRATIONS).await?;
     Ok(Sqlite { writer: pool.clone(), readers: pool, path: None, lock: Mutex::new(None) })
 }
 
@@ -153,19 +156,28 @@ async fn check(connection: &mut SqliteConnection, path: &Path) -> Result<(), Ope
     }
 }
 
-async fn migrate(pool: &SqlitePool, path: &Path) -> Result<(), OpenError> {
+async fn migrate(pool: &SqlitePool, path: &Path, steps: &[Step]) -> Result<(), OpenError> {
     let failed = |reason: String| OpenError::Migration { path: path.to_owned(), reason };
     sqlx::query(sqlx::AssertSqlSafe(format!("PRAGMA application_id = {APPLICATION_ID}")))
         .execute(pool)
         .await
         .map_err(|error| classify(path, &error))?;
-    let migrations = MIGRATIONS
+    let migrations = steps
         .iter()
         .map(|(version, name, sql)| {
             Migration::new(*version, (*name).into(), MigrationType::Simple, sql.into_sql_str(), false)
         })
         .collect();
     Migrator::with_migrations(migrations).run(pool).await.map_err(|error| failed(error.to_string()))
+}
+
+/// Makes a file as the service did that knew the first `steps` only.
+#[cfg(test)]
+pub(super) async fn old_file(path: &Path, steps: usize) -> SqlitePool {
+    let options = SqliteConnectOptions::new().filename(path).create_if_missing(true).foreign_keys(true);
+    let pool = SqlitePoolOptions::new().max_connections(1).connect_with(options).await.unwrap();
+    migrate(&pool, path, &MIGRATIONS[..steps]).await.unwrap();
+    pool
 }
 
 /// Tells damage from everything else by SQLite's own codes: 11 is a malformed image, 26 not a database.

@@ -121,6 +121,30 @@ async fn another_programs_database_is_refused() {
 }
 
 #[tokio::test]
+async fn a_database_of_before_is_taken_over_whole() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.db");
+    let old = open::old_file(&path, 1).await;
+    for sql in [
+        "INSERT INTO organizations VALUES ('org_a', 'a', 1, 10, 0)",
+        "INSERT INTO sites VALUES ('sit_s', 'org_a', 's', 'UTC', zeroblob(16), x'01', 48, 0)",
+        "INSERT INTO integrations VALUES ('int_a', 'org_a', 'native', 'doors', 7, 'branded-app')",
+        r#"INSERT INTO doors VALUES ('dor_1', 'org_a', 'sit_s', 'int_a', 'Front', 1,
+            '{"fast":true,"high_security":false,"sound":true,"open_time_ds":50,"offline_limit_s":3600,"tap_hint":false}')"#,
+    ] {
+        sqlx::query(sql).execute(&old).await.unwrap();
+    }
+    old.close().await;
+    let store = Sqlite::open(&path).await.unwrap();
+    let doors = store.organization(&OrganizationId("org_a".into())).await.unwrap().unwrap().doors;
+    let [door] = &doors[..] else { panic!("{doors:?}") };
+    assert_eq!(
+        (&*door.name, door.locked_down, door.policy.open_time_ds, &door.vendor_door),
+        ("Front", true, 50, &None)
+    );
+}
+
+#[tokio::test]
 async fn a_newer_schema_is_refused() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.db");
