@@ -8,23 +8,26 @@ use super::{
     plots,
     table::{Bar, BenchReport, Plot, Row, number},
 };
-use crate::failure::Failure;
+use crate::{console::count, failure::Failure};
 
-const STYLE: &str = "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}\
-    table{border-collapse:collapse;width:100%}td,th{padding:.25rem .6rem;border-bottom:1px solid #ddd;text-align:left}\
-    .n{text-align:right;font-variant-numeric:tabular-nums}.pass{color:#00693e}.fail{color:#b00020;font-weight:bold}\
-    .note{color:#666;font-size:.9em}figure{margin:2rem 0}svg{max-width:100%;height:auto}";
+/// The pictures are drawn black on white; by night what is black takes the colour of the text.
+const STYLE: &str = include_str!("report.css");
 
 /// Writes the report to a file.
 pub fn write(path: &Path, report: &BenchReport, command: &str) -> Result<(), Failure> {
-    fs::write(path, page(report, command)?).map_err(|error| Failure::file(path, &error))
+    let when = jiff::Timestamp::now().strftime("%Y-%m-%d %H:%M UTC").to_string();
+    fs::write(path, page(report, command, &when)?).map_err(|error| Failure::file(path, &error))
 }
 
 /// The whole page; `command` is what it was made with.
-pub fn page(report: &BenchReport, command: &str) -> Result<String, Failure> {
+pub fn page(report: &BenchReport, command: &str, when: &str) -> Result<String, Failure> {
     let figures = report.plots.iter().map(figure).collect::<Result<Vec<_>, _>>()?;
-    let (verdict, class) =
-        if report.passed { ("Every bar was reached.", "pass") } else { ("Bars were missed.", "fail") };
+    let missed = report.rows.iter().filter(|row| row.passed == Some(false)).count();
+    let (verdict, class) = match missed {
+        0 => ("Every bar was reached.".to_owned(), "pass"),
+        _ => (format!("Not reached: {}.", count(missed, "bar")), "fail"),
+    };
+    let (judged, others): (Vec<&Row>, Vec<&Row>) = report.rows.iter().partition(|row| row.bar.is_some());
     let page = html! {
         (DOCTYPE)
         html lang="en" {
@@ -38,34 +41,37 @@ pub fn page(report: &BenchReport, command: &str) -> Result<String, Failure> {
                 h1 { "Keybutton bench" }
                 p class=(class) { (verdict) }
                 p class="note" {
-                    code { (command) }
-                    ", version " (env!("CARGO_PKG_VERSION")) ", " (report.processors) " processors"
-                    @if cfg!(debug_assertions) { ", debug build" }
+                    code { (command) } br;
+                    (when) ", version " (env!("CARGO_PKG_VERSION")) ", " (count(report.processors, "processor")) ", "
+                    (std::env::consts::OS) " on " (std::env::consts::ARCH)
+                    @if cfg!(debug_assertions) { ", " strong { "debug build: measure with --release" } }
                 }
-                (table(&report.rows))
+                @if !judged.is_empty() { h2 { "Bars" } (table(&judged)) }
                 @for figure in figures { (figure) }
+                @if !others.is_empty() { h2 { "More figures" } (table(&others)) }
             }
         }
     };
     Ok(page.into_string())
 }
 
-fn table(rows: &[Row]) -> Markup {
+fn table(rows: &[&Row]) -> Markup {
+    let judged = rows.iter().any(|row| row.bar.is_some());
     html! {
         table {
-            thead { tr { th { "What" } th class="n" { "Measured" } th { "Unit" } th { "Bar" } th { "" } } }
+            thead {
+                tr {
+                    th { "What" } th class="n" { "Measured" } th { "Unit" }
+                    @if judged { th { "Bar" } th { "Verdict" } }
+                }
+            }
             tbody {
                 @for row in rows {
                     tr {
                         td { (row.what) @if !row.note.is_empty() { " " span class="note" { (row.note) } } }
                         td class="n" { (number(row.value)) }
                         td { (row.unit) }
-                        td { (row.bar.map(Bar::text).unwrap_or_default()) }
-                        @match row.passed {
-                            Some(true) => td class="pass" { "pass" },
-                            Some(false) => td class="fail" { "FAIL" },
-                            None => td { "" },
-                        }
+                        @if judged { td class="bar" { (row.bar.map(bar).unwrap_or_default()) } (verdict(row.passed)) }
                     }
                 }
             }
@@ -73,13 +79,43 @@ fn table(rows: &[Row]) -> Markup {
     }
 }
 
+fn bar(bar: Bar) -> String {
+    match bar {
+        Bar::AtMost(most) => format!("\u{2264} {}", number(most)),
+        Bar::AtLeast(least) => format!("\u{2265} {}", number(least)),
+        Bar::Exactly(exactly) => format!("= {}", number(exactly)),
+    }
+}
+
+fn verdict(passed: Option<bool>) -> Markup {
+    html! {
+        @match passed {
+            Some(true) => td class="pass" { "pass" },
+            Some(false) => td class="fail" { "FAIL" },
+            None => td { "" },
+        }
+    }
+}
+
 fn figure(plot: &Plot) -> Result<Markup, Failure> {
-    let (Plot::Spread { title, .. } | Plot::Parts { title, .. }) = plot;
-    let svg = plots::draw(plot)?;
+    let (title, reads) = match plot {
+        Plot::Spread { title, .. } => (title, "The share of the samples that took no longer."),
+        Plot::Parts { title, .. } => {
+            (title, "The median of each part, one behind the other: their sum is not the median of the whole.")
+        }
+    };
+    let (svg, legend) = (plots::draw(plot)?, plots::legend(plot));
     Ok(html! {
         figure {
-            figcaption { strong { (title) } }
-            (PreEscaped(svg))
+            figcaption {
+                strong { (title) } " " span class="note" { (reads) }
+                ul {
+                    @for (colour, what) in legend {
+                        li { span class="swatch" style={ "background:" (colour) } {} (what) }
+                    }
+                }
+            }
+            div role="img" aria-label=(title) { (PreEscaped(svg)) }
         }
     })
 }
@@ -97,11 +133,25 @@ mod tests {
         ];
         let series = vec![Series { what: "fast".into(), samples: vec![12.5, 13.0] }];
         let plots = vec![Plot::Spread { title: "Times".into(), unit: "ms", series }];
-        let page = page(&BenchReport::new(Found { rows, plots }), "keybutton bench").unwrap();
+        let page = page(&BenchReport::new(Found { rows, plots }), "keybutton bench", "2026-01-02 03:04 UTC").unwrap();
         assert!(page.starts_with("<!DOCTYPE html>"));
-        for text in ["fast &lt;p50&gt;", "12.5", "&lt;= 10", "FAIL", "Bars were missed", "<svg", "30 presses"] {
+        for text in [
+            "fast &lt;p50&gt;",
+            "12.5",
+            "\u{2264} 10",
+            "FAIL",
+            "Not reached: 1 bar.",
+            "<svg",
+            "30 presses",
+            "2026-01-02 03:04 UTC",
+            "background:#0072b2\"></span>fast</li>",
+            "prefers-color-scheme",
+        ] {
             assert!(page.contains(text), "{text} is missing: {page}");
         }
-        assert!(!page.contains("<script") && !page.contains("http://") || page.contains("http://www.w3.org/2000/svg"));
+        // Nothing is fetched: the one address in it is the name of the SVG format.
+        let addresses = page.matches("http").count();
+        assert_eq!(addresses, page.matches("http://www.w3.org/2000/svg").count());
+        assert!(["<script", "<link", "url(", "@import"].iter().all(|fetches| !page.contains(fetches)), "{page}");
     }
 }

@@ -1,14 +1,22 @@
-//! Pictures of what was measured, as SVG.
+//! Pictures of what was measured, as SVG without a legend: whoever shows a picture names the colours beside it, where
+//! they can't lie on top of a bar.
 
 use plotters::{
-    coord::{Shift, types::RangedCoordf64},
+    coord::Shift,
     prelude::*,
+    style::text_anchor::{HPos, Pos, VPos},
 };
 
-use super::table::{Plot, Series, Sum};
+use super::table::{Plot, Series, Sum, number};
 use crate::failure::Failure;
 
-const SIZE: (u32, u32) = (860, 360);
+const SIZE: (u32, u32) = (860, 340);
+
+/// How tall the letters are.
+const LETTERS: u32 = 15;
+
+/// Room on the right for half of the last label, and for the names of percentiles.
+const RIGHT: u32 = 45;
 
 /// Told apart by people who see colours differently as well (Okabe and Ito, 2008).
 const COLOURS: [RGBColor; 6] = [
@@ -21,6 +29,16 @@ const COLOURS: [RGBColor; 6] = [
 ];
 
 type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// What the colours of a plot stand for: a colour in CSS, and a name.
+pub(super) fn legend(plot: &Plot) -> Vec<(String, &str)> {
+    let names = match plot {
+        Plot::Spread { series, .. } => series.iter().map(|series| series.what.as_str()).collect(),
+        Plot::Parts { sums, .. } => part_names(sums),
+    };
+    let css = |RGBColor(red, green, blue)| format!("#{red:02x}{green:02x}{blue:02x}");
+    COLOURS.into_iter().cycle().map(css).zip(names).collect()
+}
 
 /// Draws a plot; returns the SVG document.
 pub(super) fn draw(plot: &Plot) -> Result<String, Failure> {
@@ -38,8 +56,6 @@ pub(super) fn draw(plot: &Plot) -> Result<String, Failure> {
     Ok(svg)
 }
 
-type Chart<'a, 'b> = ChartContext<'a, SVGBackend<'b>, Cartesian2d<RangedCoordf64, RangedCoordf64>>;
-
 type Drawn = Result<(), Box<dyn std::error::Error>>;
 
 /// The share of the samples that were no larger: one line for each series.
@@ -48,25 +64,37 @@ fn spread(area: &Area<'_>, unit: &str, series: &[Series]) -> Drawn {
     let least = all().fold(f64::INFINITY, f64::min).min(all().fold(0.0, f64::max));
     let most = all().fold(0.0, f64::max).max(least + 1e-3);
     let margin = (most - least) * 0.04;
+    let (from, to) = ((least - margin).max(0.0), most + margin);
     let mut chart = ChartBuilder::on(area)
         .margin(10)
-        .x_label_area_size(40)
-        .y_label_area_size(50)
-        .build_cartesian_2d((least - margin).max(0.0)..most + margin, 0.0..1.0)?;
+        .margin_right(RIGHT)
+        .x_label_area_size(50)
+        .y_label_area_size(70)
+        .build_cartesian_2d(from..to, 0.0..1.0)?;
     chart
         .configure_mesh()
         .x_desc(unit)
-        .y_desc("share")
+        .y_desc("share of the samples")
+        .x_label_formatter(&|value| number(*value))
+        .y_labels(6)
         .y_label_formatter(&|share| format!("{:.0} %", share * 100.0))
+        .label_style(letters())
+        .axis_desc_style(letters())
         .light_line_style(TRANSPARENT)
         .draw()?;
-    for (series, colour) in series.iter().zip(COLOURS.iter().cycle().copied()) {
-        chart
-            .draw_series(LineSeries::new(steps(&series.samples), colour.stroke_width(2)))?
-            .label(series.what.as_str())
-            .legend(move |at| swatch(at, colour));
+    for (share, name) in [(0.5, "p50"), (0.95, "p95")] {
+        chart.draw_series(LineSeries::new([(from, share), (to, share)], BLACK.mix(0.4)))?;
+        let style = letters().color(&BLACK).pos(Pos::new(HPos::Left, VPos::Center));
+        chart.draw_series([EmptyElement::at((to, share)) + Text::new(name, (6, 0), style)])?;
     }
-    legend(&mut chart, SeriesLabelPosition::LowerRight)
+    for (series, colour) in series.iter().zip(COLOURS.iter().cycle()) {
+        chart.draw_series(LineSeries::new(steps(&series.samples), colour.stroke_width(2)))?;
+    }
+    Ok(())
+}
+
+fn letters() -> TextStyle<'static> {
+    ("sans-serif", LETTERS).into()
 }
 
 /// The empirical distribution: up one step at each sample.
@@ -82,68 +110,59 @@ fn steps(samples: &[f64]) -> Vec<(f64, f64)> {
     points
 }
 
-/// One bar for each sum, made of its parts.
+/// One bar for each sum, made of its parts, with the whole behind it.
 fn parts(area: &Area<'_>, unit: &str, sums: &[Sum]) -> Drawn {
     let total = |sum: &Sum| sum.parts.iter().map(|(_, value)| value).sum::<f64>();
-    let most = sums.iter().map(total).fold(0.0, f64::max).max(1e-3) * 1.02;
-    let rows = sums.len().max(1) as f64;
+    // The whole is written behind the bar.
+    let most = sums.iter().map(total).fold(0.0, f64::max).max(1e-3) * 1.12;
+    let rows = sums.len().max(1);
     let mut chart = ChartBuilder::on(area)
         .margin(10)
-        .x_label_area_size(40)
+        .margin_right(RIGHT)
+        .x_label_area_size(50)
         .y_label_area_size(130)
-        .build_cartesian_2d(0.0..most, 0.0..rows + 0.6)?;
-    let label = |y: &f64| {
-        let number = (y - 0.5).round();
-        let found = sums.iter().rev().enumerate().find(|(at, _)| (*at as f64 - number).abs() < 0.1);
-        let centred = (y - 0.5 - number).abs() < 0.01;
-        found.filter(|_| centred).map(|(_, sum)| sum.what.clone()).unwrap_or_default()
-    };
+        .build_cartesian_2d(0.0..most, 0.0..rows as f64)?;
     chart
         .configure_mesh()
         .disable_y_mesh()
         .light_line_style(TRANSPARENT)
         .x_desc(unit)
-        .y_labels(2 * sums.len() + 2)
-        .y_label_formatter(&label)
+        .x_label_formatter(&|value| number(*value))
+        .y_labels(0)
+        .label_style(letters())
+        .axis_desc_style(letters())
         .draw()?;
-    let mut names: Vec<&str> = Vec::new();
+    let names = part_names(sums);
+    let beside = |side| letters().color(&BLACK).pos(Pos::new(side, VPos::Center));
+    for (row, sum) in sums.iter().rev().enumerate() {
+        let (low, high) = (row as f64 + 0.2, row as f64 + 0.8);
+        let mut from = 0.0;
+        for (part, value) in &sum.parts {
+            let colour = names.iter().zip(COLOURS.iter().cycle()).find(|(name, _)| *name == part);
+            let colour = colour.map_or(BLACK, |(_, colour)| *colour);
+            chart.draw_series([Rectangle::new([(from, low), (from + value, high)], colour.filled())])?;
+            from += value;
+        }
+        let whole = format!("{} {unit}", number(from));
+        chart.draw_series([
+            EmptyElement::at((0.0, (low + high) / 2.0)) + Text::new(sum.what.clone(), (-8, 0), beside(HPos::Right))
+        ])?;
+        chart.draw_series([
+            EmptyElement::at((from, (low + high) / 2.0)) + Text::new(whole, (8, 0), beside(HPos::Left))
+        ])?;
+    }
+    Ok(())
+}
+
+/// The names of all parts, in the order in which they come up.
+fn part_names(sums: &[Sum]) -> Vec<&str> {
+    let mut names = Vec::new();
     for (name, _) in sums.iter().flat_map(|sum| &sum.parts) {
         if !names.contains(name) {
-            names.push(name);
+            names.push(*name);
         }
     }
-    for (name, colour) in names.into_iter().zip(COLOURS.iter().cycle().copied()) {
-        let bars = sums.iter().rev().enumerate().flat_map(|(row, sum)| {
-            let mut from = 0.0;
-            let mut bars = Vec::new();
-            for (part, value) in &sum.parts {
-                if *part == name {
-                    let (low, high) = (row as f64 + 0.2, row as f64 + 0.8);
-                    bars.push(Rectangle::new([(from, low), (from + value, high)], colour.filled()));
-                }
-                from += value;
-            }
-            bars
-        });
-        chart.draw_series(bars)?.label(name).legend(move |at| swatch(at, colour));
-    }
-    legend(&mut chart, SeriesLabelPosition::UpperRight)
-}
-
-/// A series' colour beside its name.
-fn swatch((x, y): (i32, i32), colour: RGBColor) -> Rectangle<(i32, i32)> {
-    Rectangle::new([(x, y - 4), (x + 12, y + 4)], colour.filled())
-}
-
-/// Names the series in a corner.
-fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>, position: SeriesLabelPosition) -> Drawn {
-    chart
-        .configure_series_labels()
-        .position(position)
-        .background_style(WHITE.mix(0.8))
-        .border_style(BLACK.mix(0.3))
-        .draw()?;
-    Ok(())
+    names
 }
 
 #[cfg(test)]
@@ -160,13 +179,21 @@ mod tests {
         };
         let svg = draw(&spread).unwrap();
         assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "{svg}");
-        assert!(svg.contains("fast") && svg.contains("first &amp; last") && !svg.contains("NaN"), "{svg}");
+        assert!(!svg.contains("NaN") && svg.matches("<polyline").count() >= 4, "{svg}");
+        assert!(["p50", "p95", "ms", "100 %"].iter().all(|text| svg.contains(text)), "{svg}");
+        let names = |plot| legend(plot).into_iter().map(|(_, name)| name.to_owned()).collect::<Vec<_>>();
+        assert_eq!(names(&spread), ["fast", "first & last", "none"]);
         let sums = vec![
             Sum { what: "fast".into(), parts: vec![("search", 3.0), ("connect", 4.0)] },
             Sum { what: "floor".into(), parts: vec![("connect", 4.0)] },
         ];
-        let svg = draw(&Plot::Parts { title: "Parts".into(), unit: "ms", sums }).unwrap();
-        assert!(["search", "connect", "fast", "floor"].iter().all(|text| svg.contains(text)), "{svg}");
+        let parts = Plot::Parts { title: "Parts".into(), unit: "ms", sums };
+        let svg = draw(&parts).unwrap();
+        assert!(["fast", "7 ms", "floor", "4 ms"].iter().all(|text| svg.contains(text)), "{svg}");
+        assert_eq!(names(&parts), ["search", "connect"]);
+        // A part has the same colour in the legend and in every bar.
+        let connect = legend(&parts)[1].0.to_uppercase();
+        assert_eq!(svg.matches(&format!("fill=\"{connect}\"")).count(), 2, "{svg}");
     }
 
     #[test]

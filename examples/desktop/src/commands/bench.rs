@@ -168,6 +168,7 @@ fn command_line() -> String {
         words.push(match word.split_once('=') {
             _ if hide => "…".to_owned(),
             Some(("--token", _)) => "--token=…".to_owned(),
+            Some(_) | None if word.contains(' ') => format!("\"{word}\""),
             Some(_) | None => word,
         });
     }
