@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "helpers of tests may fail like tests")]
 
 use std::{
-    io::{BufRead as _, BufReader},
+    io::{BufRead as _, BufReader, Write as _},
     path::Path,
     process::{Child, Command, Output, Stdio},
 };
@@ -222,18 +222,76 @@ fn the_bench_listens_to_a_crowd() {
     assert!(rows.iter().any(|row| row["what"] == "advertisements heard"), "{report:#}");
 }
 
-#[test]
-fn what_is_no_bluetooth_record_is_refused() {
-    let dir = TempDir::new().unwrap();
+/// A btsnoop record of one adapter: a phone's first message to a lock, written in one value.
+fn record() -> Vec<u8> {
+    let initiate = [0xC0, 0x02, 0x05, 0x00, 0x0C, 0x00, 0x0A, 0xA5, 0x08, 0x80, 0x02, 0, 0, 0x5C, 0x02, 0x01, 0x00];
+    let att = [&[0x52, 0x10, 0x00][..], &initiate].concat();
+    let len = u8::try_from(att.len()).unwrap();
+    // H4, ACL on handle 0x40, the ATT channel.
+    let packet = [&[0x02, 0x40, 0x00, len + 4, 0, len, 0, 4, 0][..], &att].concat();
+    let size = u32::try_from(packet.len()).unwrap().to_be_bytes();
+    let header = [&size[..], &size, &[0; 8], &0x00E0_3AB4_4A67_6000_u64.to_be_bytes()].concat();
+    [&b"btsnoop\0\0\0\0\x01\0\0\x03\xea"[..], &header, &packet].concat()
+}
+
+fn sniff(dir: &TempDir, record: &[u8]) -> Output {
     let file = dir.path().join("record");
-    std::fs::write(&file, "something else").unwrap();
-    let output = run(dir.path(), &["sniff", "--capture", file.to_str().unwrap()]);
-    assert_eq!(output.status.code(), Some(2));
-    assert!(text(&output).contains("(record-unusable)"), "{}", text(&output));
+    std::fs::write(&file, record).unwrap();
+    run(dir.path(), &["sniff", "--capture", file.to_str().unwrap()])
+}
+
+/// The record comes by a pipe that its writer leaves.
+fn sniff_piped(dir: &TempDir, record: &[u8]) -> Output {
+    let mut child = keybutton(dir.path())
+        .args(["sniff", "--capture", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    // It may have seen enough before the end.
+    let _ = child.stdin.take().unwrap().write_all(record);
+    child.wait_with_output().unwrap()
+}
+
+#[test]
+fn a_bluetooth_record_is_explained_from_a_file_and_from_a_pipe() {
+    let dir = TempDir::new().unwrap();
+    for output in [sniff(&dir, &record()), sniff_piped(&dir, &record())] {
+        let text = text(&output);
+        assert!(output.status.success() && text.contains("Initiate, 16 bytes"), "{text}");
+        assert!(text.contains("link 1 is up on hci0, ATT MTU 23") && !text.contains('\u{1b}'), "{text}");
+    }
     // A record that a phone and a lock never appear in is fine.
-    std::fs::write(&file, b"btsnoop\0\0\0\0\x01\0\0\x07\xd1").unwrap();
-    let output = run(dir.path(), &["sniff", "--capture", file.to_str().unwrap()]);
+    let output = sniff(&dir, &record()[..16]);
     assert!(output.status.success() && text(&output).contains("no phone and no lock"), "{}", text(&output));
+}
+
+#[test]
+fn what_is_no_bluetooth_record_or_not_a_whole_one_is_told_with_its_remedy() {
+    let dir = TempDir::new().unwrap();
+    let refused = |output: Output, code: &str, remedy: &str| {
+        let text = text(&output);
+        assert_eq!(output.status.code(), Some(2), "{text}");
+        assert!(text.contains(&format!("({code})")) && text.contains(remedy), "{text}");
+        text
+    };
+    let other_kind = [&record()[..14], &[0x07, 0xD3], &record()[16..]].concat();
+    for (record, what) in [(&b"something else"[..], "not a btsnoop"), (b"", "nothing in it"), (&other_kind, "2003")] {
+        let text = refused(sniff(&dir, record), "record-unusable", "btmon -w FILE");
+        assert!(text.contains(what), "{text}");
+    }
+    let whole = record();
+    let twice = [&whole[..], &whole[16..whole.len() - 3]].concat();
+    let text = refused(sniff(&dir, &twice), "record-cut-short", "What comes before is told");
+    assert!(text.contains("Initiate, 16 bytes"), "{text}");
+
+    // What btmon prints where its record is expected.
+    refused(sniff_piped(&dir, b"Bluetooth monitor ver 5.66\n"), "record-unusable", ">/dev/null |");
+    refused(sniff_piped(&dir, b""), "record-unusable", "root");
+    // A writer that is stopped leaves half a packet.
+    let output = sniff_piped(&dir, &twice);
+    assert!(output.status.success(), "{output:?}");
 }
 
 /// Whatever this machine has: the checks come in their order, and what fails has a remedy.

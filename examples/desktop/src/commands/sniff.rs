@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fs::File,
     io::{self, BufReader, Read, Write as _},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::ExitCode,
     time::{Duration, Instant},
 };
@@ -41,7 +41,8 @@ const SETTLE_PATIENCE: Duration = Duration::from_secs(5);
 pub struct SniffArgs {
     #[command(flatten)]
     which: WhichPress,
-    /// Explain this record instead of pressing: a btsnoop file, as `btmon -w FILE` writes it; `-` reads standard input.
+    /// Explain this record instead of pressing: a btsnoop file, as `btmon -w FILE` writes it. `-` reads standard input, as
+    /// it comes: btmon -w /dev/fd/3 3>&1 >/dev/null | keybutton sniff --capture -
     #[arg(long, value_name = "FILE", conflicts_with_all = ["door", "bluetooth", "offline", "deadline"])]
     capture: Option<PathBuf>,
     /// Print JSON, one object a line.
@@ -198,29 +199,25 @@ impl Listener {
 }
 
 /// Explains what phones and locks said in a record. Returns at its end, or when a pipe into us closes.
-fn explain_record(path: &std::path::Path, json: bool) -> Result<(), Failure> {
-    let from: Box<dyn Read> = if path.as_os_str() == "-" {
+fn explain_record(path: &Path, json: bool) -> Result<(), Failure> {
+    let piped = path.as_os_str() == "-";
+    let name = if piped { "standard input".to_owned() } else { path.display().to_string() };
+    let from: Box<dyn Read> = if piped {
         Box::new(io::stdin().lock())
     } else {
         Box::new(File::open(path).map_err(|error| Failure::file(path, &error))?)
     };
-    let unusable = |error: RecordError| {
-        Failure::new(
-            "record-unusable",
-            format_args!("{}: {error}", path.display()),
-            "Record with `btmon -w FILE`, or with Android's HCI snoop log.",
-        )
-    };
+    let unusable = |error: RecordError| unusable(&name, piped, &error);
     let mut reader = Reader::new(BufReader::new(from)).map_err(unusable)?;
     let mut follower = Follower::new(reader.datalink());
-    let (mut begun, mut links) = (None, 0_u32);
+    let (mut begun, mut links, mut cut) = (None, 0_u32, None);
     loop {
         let record = match reader.next_record() {
             Ok(Some(record)) => record,
             Ok(None) => break,
-            // Whoever writes it was stopped: what came before counts.
-            Err(RecordError::CutShort) => {
-                eprintln!("the record ends inside a packet");
+            // What came before counts all the same.
+            Err(error @ RecordError::CutShort) => {
+                cut = Some(error);
                 break;
             }
             Err(error) => return Err(unusable(error)),
@@ -234,7 +231,37 @@ fn explain_record(path: &std::path::Path, json: bool) -> Result<(), Failure> {
     if links == 0 && !json {
         println!("no phone and no lock is in this record");
     }
+    match cut {
+        // Whoever wrote into the pipe was stopped, as it has to be.
+        Some(error) if piped => eprintln!("{error}"),
+        Some(error) => return Err(unusable(error)),
+        None => {}
+    }
     Ok(())
+}
+
+fn unusable(name: &str, piped: bool, error: &RecordError) -> Failure {
+    let (code, remedy) = match error {
+        RecordError::CutShort => (
+            "record-cut-short",
+            "What comes before is told. Copy the file whole, or record with `btmon -w FILE` again.",
+        ),
+        RecordError::Empty if piped => ("record-unusable", "See what btmon says: it has to be root."),
+        RecordError::Format if piped => (
+            "record-unusable",
+            "btmon prints to standard output as well. Keep the two apart: \
+             `btmon -w /dev/fd/3 3>&1 >/dev/null | keybutton sniff --capture -`.",
+        ),
+        RecordError::Empty
+        | RecordError::Format
+        | RecordError::Datalink(_)
+        | RecordError::TooLong(_)
+        | RecordError::Io(_) => (
+            "record-unusable",
+            "Record with `btmon -w FILE`, or take Android's HCI snoop log. Wireshark saves as btsnoop, too.",
+        ),
+    };
+    Failure::new(code, format_args!("{name}: {error}"), remedy)
 }
 
 fn in_record(news: capture::News) -> What {

@@ -1,6 +1,7 @@
 //! Explanations for a person.
 
 use super::{Value, Way};
+use crate::console::count;
 
 /// The lines that explain a value; the first one is about the value, the others about the message it completes.
 pub fn text(value: &Value) -> Vec<String> {
@@ -27,10 +28,10 @@ pub fn text(value: &Value) -> Vec<String> {
     if let Some(message) = &value.message {
         let values = if message.values == 1 { String::new() } else { format!(" in {} values", message.values) };
         let sealed = if message.sealed { ", encrypted" } else { "" };
-        lines.push(format!("  {}, {} bytes{values}{sealed}", message.name, message.bytes));
+        lines.push(format!("  {}, {}{values}{sealed}", message.name, count(message.bytes, "byte")));
         for field in &message.fields {
             let says = field.says.as_ref().map(|says| format!(": {says}")).unwrap_or_default();
-            lines.push(format!("    {:<6} {} ({} bytes){says}", field.tag, field.name, field.bytes));
+            lines.push(format!("    {:<6} {} ({}){says}", field.tag, field.name, count(field.bytes, "byte")));
         }
         lines.push(format!("    = {}", message.means));
     }

@@ -38,6 +38,9 @@ pub struct Record {
 /// Why a record can't be read.
 #[derive(Debug, Error)]
 pub enum RecordError {
+    /// There is nothing in it.
+    #[error("there is nothing in it")]
+    Empty,
     /// It is something else.
     #[error("not a btsnoop record")]
     Format,
@@ -66,10 +69,11 @@ impl<R: Read> Reader<R> {
     /// Reads the header.
     pub fn new(mut from: R) -> Result<Self, RecordError> {
         let mut header = [0; 16];
-        from.read_exact(&mut header).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => RecordError::Format,
-            _ => error.into(),
-        })?;
+        match fill(&mut from, &mut header)? {
+            0 => return Err(RecordError::Empty),
+            16 => {}
+            _ => return Err(RecordError::Format),
+        }
         let [magic @ .., v0, v1, v2, v3, d0, d1, d2, d3] = header;
         if magic != MAGIC || u32::from_be_bytes([v0, v1, v2, v3]) != VERSION {
             return Err(RecordError::Format);
@@ -91,15 +95,10 @@ impl<R: Read> Reader<R> {
     /// The next packet; `None` at the end.
     pub fn next_record(&mut self) -> Result<Option<Record>, RecordError> {
         let mut header = [0; 24];
-        let mut have = 0;
-        while let Some(room) = header.get_mut(have..).filter(|room| !room.is_empty()) {
-            match self.from.read(room) {
-                Ok(0) if have == 0 => return Ok(None),
-                Ok(0) => return Err(RecordError::CutShort),
-                Ok(more) => have += more,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error.into()),
-            }
+        match fill(&mut self.from, &mut header)? {
+            0 => return Ok(None),
+            24 => {}
+            _ => return Err(RecordError::CutShort),
         }
         let word = |at: usize| {
             let bytes = header.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).unwrap_or_default();
@@ -108,13 +107,26 @@ impl<R: Read> Reader<R> {
         let included = word(4);
         let len = usize::try_from(included).ok().filter(|len| *len <= PACKET_MAX);
         let mut packet = vec![0; len.ok_or(RecordError::TooLong(included))?];
-        self.from.read_exact(&mut packet).map_err(|error| match error.kind() {
-            io::ErrorKind::UnexpectedEof => RecordError::CutShort,
-            _ => error.into(),
-        })?;
+        if fill(&mut self.from, &mut packet)? < packet.len() {
+            return Err(RecordError::CutShort);
+        }
         let stamp = i64::from_be_bytes(header.last_chunk::<8>().copied().unwrap_or_default());
         Ok(Some(Record { at_us: stamp.saturating_sub(EPOCH_US), flags: word(8), packet }))
     }
+}
+
+/// Reads until there is no more room, or no more to read; returns how much there was.
+fn fill(from: &mut impl Read, room: &mut [u8]) -> io::Result<usize> {
+    let mut have = 0;
+    while let Some(room) = room.get_mut(have..).filter(|room| !room.is_empty()) {
+        match from.read(room) {
+            Ok(0) => break,
+            Ok(more) => have += more,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(have)
 }
 
 /// Writes a record as tests need one.
@@ -147,7 +159,9 @@ mod tests {
 
     #[test]
     fn what_is_no_record_is_refused() {
+        assert!(matches!(all(b""), Err(RecordError::Empty)));
         assert!(matches!(all(b"pcap"), Err(RecordError::Format)));
+        assert!(matches!(all(b"Bluetooth monitor ver 5.66"), Err(RecordError::Format)));
         assert!(matches!(all(&write(2003, &[])), Err(RecordError::Datalink(2003))));
         let mut long = write(2001, &[Record { at_us: 0, flags: 0, packet: vec![1] }]);
         long[20] = 0xFF;
