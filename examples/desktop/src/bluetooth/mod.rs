@@ -45,9 +45,16 @@ pub struct BluetoothArgs {
 }
 
 /// Opens the computer's Bluetooth for a phone.
-#[cfg(feature = "bluetooth")]
 pub async fn open_radio(adapter: Option<&str>) -> Result<Arc<dyn Radio>, Failure> {
-    Ok(open_btleplug(adapter).await?)
+    Ok(open_named(adapter).await?.0)
+}
+
+/// Opens the computer's Bluetooth for a phone; returns the adapter's name as well.
+#[cfg(feature = "bluetooth")]
+pub async fn open_named(adapter: Option<&str>) -> Result<(Arc<dyn Radio>, String), Failure> {
+    let radio = open_btleplug(adapter).await?;
+    let name = radio.adapter().to_owned();
+    Ok((radio, name))
 }
 
 /// Opens the computer's Bluetooth, and says of which kind the radio is.
@@ -59,16 +66,27 @@ pub async fn open_btleplug(adapter: Option<&str>) -> Result<Arc<keybutton::radio
     };
 
     let radio = BtleplugRadio::open(adapter).await.map_err(|error| {
-        let (code, remedy) = match &error {
-            OpenError::NoService(_) => ("no-bluetooth-service", "On Linux: `systemctl start bluetooth`."),
-            OpenError::Forbidden(_) => (
-                "bluetooth-forbidden",
-                "On Linux: join the group bluetooth. On macOS: allow it under Privacy & Security.",
+        // The error's own text has the remedy in it, for hosts that show nothing else.
+        match &error {
+            OpenError::NoService(why) => Failure::new(
+                "no-bluetooth-service",
+                format_args!("the system's Bluetooth service does not answer: {why}"),
+                "On Linux: `systemctl start bluetooth`.",
             ),
-            OpenError::NoAdapter => ("no-bluetooth-adapter", "Plug an adapter in, or switch it on in the firmware."),
-            OpenError::UnknownAdapter { .. } => ("unknown-bluetooth-adapter", "Give one of them as --adapter."),
-        };
-        Failure::new(code, error, remedy)
+            OpenError::Forbidden(why) => Failure::new(
+                "bluetooth-forbidden",
+                format_args!("this program may not use Bluetooth: {why}"),
+                "On Linux: join the group bluetooth, or run it as root. On macOS: allow it under Privacy & Security.",
+            ),
+            OpenError::NoAdapter => Failure::new(
+                "no-bluetooth-adapter",
+                "there is no Bluetooth adapter",
+                "Plug an adapter in, or switch it on in the firmware's settings.",
+            ),
+            OpenError::UnknownAdapter { .. } => {
+                Failure::new("unknown-bluetooth-adapter", &error, "Give one of them as --adapter.")
+            }
+        }
     })?;
     if radio.state() == RadioState::Off {
         return Err(switched_off(radio.adapter()));
@@ -76,9 +94,9 @@ pub async fn open_btleplug(adapter: Option<&str>) -> Result<Arc<keybutton::radio
     Ok(Arc::new(radio))
 }
 
-/// Opens the computer's Bluetooth for a phone.
+/// Opens the computer's Bluetooth for a phone; returns the adapter's name as well.
 #[cfg(not(feature = "bluetooth"))]
-pub async fn open_radio(_: Option<&str>) -> Result<Arc<dyn Radio>, Failure> {
+pub async fn open_named(_: Option<&str>) -> Result<(Arc<dyn Radio>, String), Failure> {
     Err(not_built())
 }
 
@@ -87,7 +105,10 @@ fn switched_off(adapter: &str) -> Failure {
     Failure::new(
         "bluetooth-off",
         format_args!("the Bluetooth adapter {adapter} is switched off"),
-        "Switch it on. On Linux: `rfkill unblock bluetooth`, then `bluetoothctl power on`.",
+        // `bluetoothctl power on` would do for the default adapter only.
+        format_args!(
+            "Switch it on. On Linux, as root: `rfkill unblock bluetooth`, then `btmgmt --index {adapter} power on`."
+        ),
     )
 }
 

@@ -64,7 +64,11 @@ async fn by_bluetooth(args: &PhoneArgs, state: &StateDir, progress: &Progress) -
     let (mut rows, radio) = doctor::bluetooth(args.radio.adapter.as_deref()).await;
     match args.at_where.find_service(state) {
         Ok(service) => rows.extend(doctor::service(&service).await),
-        Err(failure) => rows.push(Row::failed("service-version", failure)),
+        Err(failure) => {
+            rows.push(Row::failed("service-version", failure));
+            rows.push(Row::skipped("phone", "a phone needs to know its service"));
+            return rows;
+        }
     }
     let Some(radio) = radio else {
         rows.push(Row::skipped("phone", "a phone needs Bluetooth"));

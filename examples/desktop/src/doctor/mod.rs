@@ -87,10 +87,9 @@ impl From<&Check> for Row {
 /// Looks at the computer's Bluetooth, and opens it when that can be done.
 pub async fn bluetooth(adapter: Option<&str>) -> (Vec<Row>, Option<std::sync::Arc<dyn Radio>>) {
     let mut rows = bluez::switches();
-    let opened = crate::bluetooth::open_radio(adapter).await;
+    let opened = crate::bluetooth::open_named(adapter).await;
     let (rest, radio) = match opened {
-        Ok(radio) => {
-            let name = adapter.unwrap_or("the first adapter");
+        Ok((radio, name)) => {
             let rows = vec![
                 Row::passed("bluetooth-service", "the system's Bluetooth service answers"),
                 Row::passed("bluetooth-permission", "this program may use it"),
