@@ -24,7 +24,7 @@ use super::{
     print_json_line, stopped,
 };
 use crate::{
-    console::{Paint, count, paint},
+    console::{Paint, Progress, count, paint},
     failure::Failure,
     session::PhoneArgs,
     sniff::{Seen, TappedRadio},
@@ -39,6 +39,9 @@ const NOT_MEASURED_DB: i16 = -120;
 
 /// How often the list is looked at without news: locks that nobody can name fall silent as well.
 const LOOK: Duration = Duration::from_secs(1);
+
+/// How long is listened until it is said that no door is in range: an adapter takes a moment to begin.
+const FIRST_LOOK: Duration = Duration::from_secs(3);
 
 /// Options of `keybutton nearby`.
 #[derive(Clone, Debug, Args)]
@@ -112,9 +115,10 @@ pub async fn run(args: NearbyArgs, state: Option<PathBuf>) -> Result<(), Failure
         }
     };
     tokio::pin!(end);
-    let mut look = tokio::time::interval(LOOK);
+    let mut look = tokio::time::interval_at(tokio::time::Instant::now() + FIRST_LOOK, LOOK);
     look.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let (mut list, mut air, mut screen) = (Ok(Vec::new()), Air::default(), Screen::new(args.json));
+    let mut listening = Some(Progress::start(true, "listening"));
     loop {
         tokio::select! {
             biased;
@@ -128,6 +132,7 @@ pub async fn run(args: NearbyArgs, state: Option<PathBuf>) -> Result<(), Failure
             }
             _ = look.tick() => {}
         }
+        drop(listening.take());
         screen.show(&in_range(&list, &mut air, Instant::now()))?;
     }
 }
