@@ -156,6 +156,8 @@ impl VirtualLock {
         let failure = Arc::new(Mutex::new(None));
         let outlets = board::Outlets { view: view_sender, events: events.clone(), commands: received };
         let late_failure = Arc::clone(&failure);
+        // Whoever waits for the lock's end looks for the reason then: it has to be there.
+        let end = outlets.view.clone();
         let thread = thread::Builder::new()
             .name(format!("lock {}", options.participant.name))
             .spawn(move || {
@@ -166,6 +168,7 @@ impl VirtualLock {
                         None => *late_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(error),
                     }
                 }
+                drop(end);
             })
             .map_err(|error| cannot_start(&error))?;
         let lock = Self { view, events, commands, failure, thread: Some(thread) };
