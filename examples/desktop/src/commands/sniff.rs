@@ -10,7 +10,11 @@ use std::{
 };
 
 use clap::Args;
-use keybutton::{press::PressOptions, radio::PeripheralId, unlock::Phase};
+use keybutton::{
+    press::PressOptions,
+    radio::{PeripheralId, RadioError},
+    unlock::Phase,
+};
 use serde::Serialize;
 use tokio::sync::mpsc;
 
@@ -186,7 +190,7 @@ impl Listener {
                 // A link that never came up has no number.
                 let link = self.links.remove(&peripheral).map_or(0, |(link, _)| link);
                 self.open = self.open.saturating_sub(u32::from(link > 0));
-                self.tell(at, What::LinkDown { link, cause: Some(cause.to_string()) })
+                self.tell(at, What::LinkDown { link, cause: Some(why(cause)) })
             }
             Seen::Heard(..) => Ok(()),
         }
@@ -195,6 +199,19 @@ impl Listener {
     fn tell(&self, at: Instant, what: What) -> Result<(), Failure> {
         let since = at.saturating_duration_since(self.begun);
         show(Told { at_us: u64::try_from(since.as_micros()).unwrap_or(u64::MAX), what }, self.json)
+    }
+}
+
+/// Why a link has gone. A lock that has said everything drops it: nothing was lost then.
+fn why(cause: RadioError) -> String {
+    match cause {
+        RadioError::LinkLost => "the lock dropped it, or the air did".to_owned(),
+        RadioError::Closed => "the phone dropped it".to_owned(),
+        RadioError::Unavailable
+        | RadioError::OutOfRange
+        | RadioError::ConnectFailed
+        | RadioError::WrongService
+        | RadioError::Throttled => cause.to_string(),
     }
 }
 
