@@ -160,7 +160,9 @@ pub fn print_row(row: &Row) {
         Some(false) => paint(Paint::Red, "FAIL"),
         None => "    ".to_owned(),
     };
-    println!("  {:<58} {value:>9} {:<6} {bar:>10}  {verdict}  {}", row.what, row.unit, paint(Paint::Dim, &row.note));
+    let note = if row.note.is_empty() { String::new() } else { paint(Paint::Dim, &row.note) };
+    let line = format!("  {:<58} {value:>9} {:<6} {bar:>10}  {verdict}  {note}", row.what, row.unit);
+    println!("{}", line.trim_end());
 }
 
 /// A figure with as many digits as it deserves.
