@@ -30,6 +30,9 @@ $b mount -o bind /dev /system/dev
 $b mkdir -p /system/dev/pts /system/dev/shm
 $b mount -t devpts devpts /system/dev/pts
 $b mount -t tmpfs -o mode=1777 shm /system/dev/shm
+# As udev makes them.
+$b ln -s /proc/self/fd /system/dev/fd
+for name in stdin:0 stdout:1 stderr:2; do $b ln -s "/proc/self/fd/${name#*:}" "/system/dev/${name%:*}"; done
 $b mount -t tmpfs -o mode=755 run /system/run
 $b mount -t tmpfs -o mode=700 bluetooth /system/var/lib/bluetooth
 $b mkdir -p /system/run/dbus /system/run/orders

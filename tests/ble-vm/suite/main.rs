@@ -9,6 +9,7 @@
 mod air;
 mod cuts;
 mod gpio;
+mod harness;
 mod leaks;
 mod line;
 mod peers;

@@ -6,7 +6,7 @@ use keybutton::{Outcome, PressOutcome};
 use keybutton_desktop::lock_host::Command;
 
 use crate::{
-    cuts, gpio, leaks, peers, services,
+    cuts, gpio, harness, leaks, peers, services,
     world::{Door, World, opened, patiently, power, refused},
 };
 
@@ -29,7 +29,7 @@ const fn on_air(name: &'static str, play: Play) -> Scenario {
 }
 
 /// All scenarios, in their order.
-pub const ALL: [Scenario; 14] = [
+pub const ALL: [Scenario; 15] = [
     anywhere("first_press_and_fast_press", |world| Box::pin(first_and_fast(world))),
     anywhere("two_locks_side_by_side", |world| Box::pin(two_locks(world))),
     anywhere("refusal_by_the_lock", |world| Box::pin(refusal(world))),
@@ -40,6 +40,7 @@ pub const ALL: [Scenario; 14] = [
     on_air("independent_phone_at_our_lock", |world| Box::pin(peers::their_phone(world))),
     on_air("our_phone_at_independent_lock", |world| Box::pin(peers::their_lock(world))),
     on_air("lock_out_of_range", |world| Box::pin(cuts::out_of_range(world))),
+    anywhere("doctor_sniff_and_bench_at_a_door", |world| Box::pin(harness::at_a_door(world))),
     anywhere("phone_with_its_bluetooth_off", |world| Box::pin(bluetooth_off(world))),
     anywhere("bolt_light_and_sensors_on_gpio_lines", |world| Box::pin(gpio::real_lines(world))),
     anywhere("many_presses_without_a_leak", |world| Box::pin(leaks::many_presses(world))),
@@ -104,6 +105,7 @@ async fn bluetooth_off(world: &mut World) {
     power(world.ann.adapter, false);
     let outcome = world.ann.press(&world.front).await;
     refused(&outcome, "bluetooth-off");
+    harness::doctor_finds_it_off(world.ann.adapter).await;
     power(world.ann.adapter, true);
     opened(&press_once_on(world, &world.front).await);
 }

@@ -196,7 +196,7 @@ impl Member {
         Self { id, adapter, phone, btleplug: None }
     }
 
-    pub fn radio(&self) -> &BtleplugRadio {
+    pub fn radio(&self) -> &Arc<BtleplugRadio> {
         self.btleplug.as_ref().unwrap()
     }
 

@@ -118,14 +118,14 @@ async fn by_bluetooth(args: &BenchArgs, state: Option<PathBuf>) -> Result<BenchR
 
     let adapter = args.phone.radio.adapter.clone();
     let progress = Progress::start(true, "opening the adapter");
+    let phone;
     let at = match (&args.lock_adapter, &args.door) {
         (Some(lock_adapter), _) => At::OwnLock(lock_adapter.clone()),
         (None, Some(door)) => {
             let state = StateDir::open(state)?;
             let radio = open_btleplug(adapter.as_deref()).await?;
-            let phone = args.phone.start_on(radio.clone(), &state).await?;
-            let door = phone.door(door).await?.id;
-            At::Door(Box::new(phone), radio, door)
+            phone = args.phone.start_on(radio.clone(), &state).await?;
+            At::Door(&phone, radio, phone.door(door).await?.id)
         }
         (None, None) => {
             return Err(Failure::new(

@@ -35,11 +35,11 @@ pub struct BluetoothOptions {
 
 /// At which door.
 #[derive(Debug)]
-pub enum At {
+pub enum At<'a> {
     /// At a lock of the bench's own, on this adapter of the same computer.
     OwnLock(String),
     /// At a door that is there, with a phone that opens it, on the radio that the phone uses.
-    Door(Box<Phone>, Arc<BtleplugRadio>, DoorId),
+    Door(&'a Phone, Arc<BtleplugRadio>, DoorId),
 }
 
 /// Long enough for a stack that takes seconds to drop each link before.
@@ -59,12 +59,16 @@ const REMEMBERED: Duration = Duration::from_secs(6);
 const LOOK: Duration = Duration::from_millis(50);
 
 /// Measures; `tell` hears of each round as it begins.
-pub async fn measure(options: &BluetoothOptions, at: At, mut tell: impl FnMut(&str)) -> Result<BenchReport, Failure> {
+pub async fn measure(
+    options: &BluetoothOptions,
+    at: At<'_>,
+    mut tell: impl FnMut(&str),
+) -> Result<BenchReport, Failure> {
     match at {
         At::OwnLock(lock_adapter) => own::measure(options, &lock_adapter, &mut tell).await,
         At::Door(phone, radio, door) => {
             let bench = Bench { radio, floor: None, peer: Peer::Lock, door, budget: Budget::default(), pressed: None };
-            at_door(bench, &phone, options.presses, &mut tell).await
+            at_door(bench, phone, options.presses, &mut tell).await
         }
     }
 }
