@@ -47,7 +47,7 @@ fn a_lock_that_was_just_heard_is_not_searched_for() {
     assert!(opened(&rig.press_door(1, 1).outcome));
     assert_eq!(scans(&rig), ["StartScan", "StopScan"]);
     // As when the doors in range are being listed.
-    rig.discovery.hear(&rig.advertisement(1), rig.now, &rig.keyring, &mut rig.crypto);
+    rig.discovery.hear(&rig.advertisement(1), rig.now, &rig.keyring, &rig.crypto);
     assert!(opened(&rig.press_door(2, 1).outcome));
     assert_eq!(scans(&rig), [""; 0], "a scan that would have ended as it began");
 }
