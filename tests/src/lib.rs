@@ -5,3 +5,4 @@ pub mod external;
 pub mod fixed_rng;
 pub mod misuse;
 pub mod pair;
+pub mod radio_behaviour;

@@ -3,8 +3,8 @@
     python tests/ble-vm/peers SNOOP RADIOS
 
 The sockets are `hci0` and so on (HCI as on a UART, H4); `control`, one JSON object a line, `{"id", "do", ...}`, which is
-answered by `{"id", ...}`, with `error` where it was not done; and `phone` and `lock`, the radios of independent peers on
-the same air, which take orders and tell what happens as JSON lines too. The file SNOOP gets all HCI traffic. Ends at the
+answered by `{"id", ...}`, with `error` where it was not done; and those of PEERS, the radios of independent peers on the
+same air, which take orders and tell what happens as JSON lines too. The file SNOOP gets all HCI traffic. Ends at the
 end of its input.
 """
 
@@ -21,6 +21,10 @@ from air import Air, Radio
 from lock import Lock
 from phone import Phone
 from snoop import Snoop
+
+
+# A phone, a lock and another one, and what passes for something else.
+PEERS = {"phone": Phone, "lock": Lock, "other": Lock, "stranger": Lock}
 
 
 class Control:
@@ -92,7 +96,7 @@ async def main(snoop, count):
         lines.append(line)
         radios[name] = Radio(name, index, air, line.source, line.sink)
     await asyncio.start_unix_server(Control(radios).serve, "control")
-    for index, (name, kind) in enumerate((("phone", Phone), ("lock", Lock)), start=len(radios)):
+    for index, (name, kind) in enumerate(PEERS.items(), start=len(radios)):
         line = Line()
         radios[name] = Radio(name, index, air)
         line.peer = kind(radios[name], line.tell)

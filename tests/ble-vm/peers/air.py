@@ -107,6 +107,7 @@ class Radio(Controller):
         self.signal = NEAR
         self.is_heard = True
         self.cut_after = None
+        self.places = None  # for so many more links; for as many as come
         self.waiting = []
         address = f"C0:DE:00:00:00:{index + 1:02X}"
         super().__init__(name, host_source=source, host_sink=sink, link=air, public_address=address)
@@ -205,9 +206,13 @@ class Radio(Controller):
     # Connecting.
 
     def connect(self, other, wanted):
-        """Makes both ends of a link, unless the other one has been taken a moment ago."""
+        """Makes both ends of a link, unless the other one takes none or has been taken a moment ago."""
         if not other.le_legacy_advertiser.enabled or wanted.peer_address in self.le_connections:
             return
+        if other.places is not None:
+            if other.places == 0:
+                return
+            other.places -= 1
         self.pending_le_connection = None
         public = wanted.own_address_type == hci.OwnAddressType.PUBLIC
         own, peer = self.public_address if public else self.random_address, other.le_legacy_advertiser.address

@@ -8,9 +8,8 @@ import asyncio
 from bumble import core, hci
 from bumble.core import AdvertisingData
 from bumble.device import Device, Peer
-from bumble.host import Host
-from bumble.transport.common import AsyncPipeSink
 
+from host import device_at
 from service import SERVICE, TO_LOCK, TO_PHONE
 
 # The ATT MTU asked for; 517 is the most there is.
@@ -19,10 +18,7 @@ MTU = 517
 
 class Phone:
     def __init__(self, radio, tell):
-        self.device = Device(
-            address=hci.Address("F0:DE:00:00:00:01"),
-            host=Host(controller_source=radio, controller_sink=AsyncPipeSink(radio)),
-        )
+        self.device = device_at(radio)
         self.device.on(Device.EVENT_ADVERTISEMENT, self.heard)
         self.tell = tell
         self.addresses = {}

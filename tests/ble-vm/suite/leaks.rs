@@ -2,7 +2,10 @@
 
 use std::fs;
 
-use crate::world::{World, managed_objects, opened};
+use crate::{
+    bluez::managed_objects,
+    world::{World, opened},
+};
 
 /// What could grow: the core's objects, this process's open files, threads and memory, and the devices that BlueZ
 /// remembers.

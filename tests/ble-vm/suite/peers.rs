@@ -6,7 +6,6 @@ mod lock;
 mod phone;
 
 use keybutton_desktop::lock_host::Command;
-use serde_json::Value;
 
 use self::{lock::Bridge, phone::PeerRadio};
 use crate::{
@@ -42,13 +41,4 @@ async fn behaves(world: &World, member: &Member, door: &Door) {
     door.lock().command(Command::Privacy(false));
     assert_eq!(door.openings().await, before + 2);
     cuts::until_opened(world.air.as_ref().unwrap(), member, door).await;
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-fn unhex(text: &Value) -> Vec<u8> {
-    let digits = text.as_str().unwrap().as_bytes();
-    digits.chunks(2).map(|pair| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap()).collect()
 }

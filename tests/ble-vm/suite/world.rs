@@ -1,6 +1,6 @@
 //! An organization, two doors with their locks and two members with their phones, each on an adapter of its own.
 
-use std::{path::PathBuf, process::Command, sync::Arc, time::Duration};
+use std::{path::PathBuf, sync::Arc, time::Duration};
 
 use keybutton::{
     Outcome, PressOptions, PressOutcome,
@@ -17,7 +17,7 @@ use keybutton_desktop::{
 use keybutton_protocol::api::{AccessGroupId, ButtonState, DoorId, MemberId};
 use tempfile::TempDir;
 
-use crate::air::Air;
+use crate::{air::Air, bluez};
 
 /// Long enough for anything that happens at all under emulation on a busy machine.
 const PATIENCE: Duration = Duration::from_secs(120);
@@ -212,7 +212,7 @@ impl Member {
     /// Waits until the phone has no link: BlueZ takes two seconds to drop one.
     pub async fn unlinked(&self) {
         patiently(async {
-            while is_linked(self.adapter) {
+            while bluez::is_linked(self.adapter) {
                 tokio::task::yield_now().await
             }
         })
@@ -226,40 +226,6 @@ pub async fn settle(mut pressing: Pressing) -> PressOutcome {
     let outcome = patiently(pressing.outcome()).await.unwrap();
     patiently(settled.done()).await;
     outcome
-}
-
-/// Tells whether an adapter has a link.
-fn is_linked(adapter: &str) -> bool {
-    let devices = managed_objects();
-    let own = format!("object path \"/org/bluez/{adapter}/dev_");
-    devices.split(&own).skip(1).any(|device| {
-        let device = device.split("object path \"/org/bluez/").next().unwrap_or_default();
-        device.split_once("string \"Connected\"").is_some_and(|(_, value)| {
-            value.trim_start().trim_start_matches("variant").trim_start().starts_with("boolean true")
-        })
-    })
-}
-
-/// All that BlueZ knows.
-pub fn managed_objects() -> String {
-    let asked = Command::new("dbus-send")
-        .args(["--system", "--print-reply", "--dest=org.bluez", "/"])
-        .arg("org.freedesktop.DBus.ObjectManager.GetManagedObjects")
-        .output()
-        .unwrap();
-    String::from_utf8_lossy(&asked.stdout).into_owned()
-}
-
-/// Switches an adapter on or off, as a person would.
-pub fn power(adapter: &str, on: bool) {
-    let path = format!("/org/bluez/{adapter}");
-    let value = format!("variant:boolean:{on}");
-    let status = Command::new("dbus-send")
-        .args(["--system", "--print-reply", "--dest=org.bluez", &path, "org.freedesktop.DBus.Properties.Set"])
-        .args(["string:org.bluez.Adapter1", "string:Powered", &value])
-        .output()
-        .unwrap();
-    assert!(status.status.success(), "{adapter}: {}", String::from_utf8_lossy(&status.stderr));
 }
 
 pub async fn patiently<T>(what: impl Future<Output = T>) -> T {

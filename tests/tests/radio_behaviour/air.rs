@@ -9,15 +9,14 @@ use keybutton::radio::{
         PeripheralEvent, Position,
     },
 };
-use tokio::time::{sleep, timeout};
-
-use crate::{
+use keybutton_tests::radio_behaviour::{
     player::Stand,
     script::{Hex, Need, Peer},
 };
+use tokio::time::{sleep, timeout};
 
 /// What an air can show beside links and values.
-pub const CAN: [Need; 1] = [Need::Strangers];
+pub const CAN: [Need; 2] = [Need::Strangers, Need::SuddenOff];
 
 /// Whatever is under way has happened by then: longer than any supervision or connection time-out.
 const REST: Duration = Duration::from_secs(10);

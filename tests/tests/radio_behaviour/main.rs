@@ -1,14 +1,13 @@
 //! What every radio does, from `tests/vectors/radio-behaviour.json`, asked of the air's. The language is described in
-//! `tests/vectors/README.md`; the radios of Android and of Apple's systems are asked the same on fakes.
+//! `tests/vectors/README.md`; the desktop's radio is asked the same in the Bluetooth machine, those of Android and of
+//! Apple's systems on fakes.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod air;
-mod listeners;
-mod player;
-mod recorder;
-mod script;
 
 use std::collections::BTreeSet;
+
+use keybutton_tests::radio_behaviour::{listeners, player, script};
 
 /// Makes a test of each case, and one that none was forgotten.
 macro_rules! cases {
@@ -28,6 +27,16 @@ macro_rules! cases {
             assert_eq!(played, possible);
         }
     };
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_may_connect_again_from_within_the_report() {
+    listeners::connects_again_from_within(air::AirStand::set().await).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_listener_is_let_go_once_scan_and_links_have_ended() {
+    listeners::is_let_go(air::AirStand::set().await).await;
 }
 
 cases! {

@@ -43,7 +43,7 @@ pub struct Controllers {
 pub const SNOOP: &str = "hci.btsnoop";
 
 /// The lines for what a test wants of the air, and of the radios of independent peers on it.
-const LINES: [&str; 3] = ["control", "phone", "lock"];
+const LINES: [&str; 5] = ["control", "phone", "lock", "other", "stranger"];
 
 impl Controllers {
     /// Starts so many of them, and waits until they can be reached. `logs` gets their log and the record of their talk.

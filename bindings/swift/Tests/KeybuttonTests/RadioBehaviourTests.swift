@@ -42,7 +42,7 @@ struct RadioCase: Sendable, CustomTestStringConvertible {
             Set(fields.keys).isSubset(of: ["name", "title", "needs", "steps"])
         else { throw Failure("not a case: \(json)") }
         needs = Set((json["needs"]?.array ?? []).compactMap(\.string))
-        guard needs.isSubset(of: ["strangers", "services", "permission"]) else { throw Failure("needs \(needs)") }
+        guard needs.isSubset(of: ["strangers", "services", "permission", "sudden-off"]) else { throw Failure("needs \(needs)") }
         self.name = name
         self.steps = steps
     }

@@ -10,8 +10,7 @@ use keybutton::radio::{
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
-use super::{hex, unhex};
-use crate::line::Line;
+use crate::line::{Line, hex, unhex};
 
 /// The ATT MTU between lock and bridge, and of the links over there, or values would not fit through.
 pub const MTU: u16 = 517;
@@ -40,6 +39,7 @@ impl Bridge {
         let said = sender.clone();
         // The bridge may be gone, at the end.
         let line = Line::open("lock", move |line| drop(said.send(News::Said(line)))).unwrap();
+        line.order(&json!({ "do": "reset", "places": null }));
         let events = Arc::new(Events(sender));
         radio.start_scan(events.clone()).unwrap();
         let crossing = Crossing { radio, line, events, lock: None, data: Vec::new(), passing: None, next: None };
@@ -117,13 +117,15 @@ impl Crossing {
     }
 
     fn said(&mut self, said: &Value) {
-        let link = said["link"].as_u64().unwrap();
+        let link = || said["link"].as_u64().unwrap();
         match said["say"].as_str().unwrap() {
+            "silent" => {}
             "value" => {
                 assert_eq!(said["mtu"], MTU);
-                self.wrote(link, unhex(&said["value"]));
+                self.wrote(link(), unhex(&said["value"]));
             }
             "closed" => {
+                let link = link();
                 self.next.take_if(|next| next.link == link);
                 if let Some(passing) = self.passing.as_mut().filter(|passing| passing.link == link) {
                     passing.over = true;

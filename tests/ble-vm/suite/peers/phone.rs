@@ -8,8 +8,7 @@ use std::{
 use keybutton::radio::{Advertisement, PeripheralId, Radio, RadioError, RadioEvents, RadioState};
 use serde_json::{Value, json};
 
-use super::{hex, unhex};
-use crate::line::Line;
+use crate::line::{Line, hex, unhex};
 
 pub struct PeerRadio {
     line: Line,

@@ -199,7 +199,7 @@ class RadioBehaviourTest(@Suppress("unused") private val name: String, private v
     companion object {
         /** Everything that this fake can't do: Android filters, and AndroidBluetoothTest sees to the filter. */
         private val CANNOT = setOf("strangers")
-        private val CAN = setOf("services", "permission")
+        private val CAN = setOf("services", "permission", "sudden-off")
 
         // BluetoothGatt status codes: failure, the other side closed, the other side fell silent.
         private const val REFUSED = 257

@@ -4,7 +4,7 @@ use std::{sync::Arc, time::Duration};
 
 use keybutton::radio::{PeripheralId, Radio, RadioError};
 
-use crate::{
+use super::{
     recorder::{LinkEvent, Recorder, error_name, state_name},
     script::{Case, Command, Expect, Peer, Step},
 };
@@ -13,6 +13,7 @@ use crate::{
 const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A radio under test, with what plays its peers and its system.
+#[expect(async_fn_in_trait, reason = "who plays awaits on the thread that set the stand up")]
 pub trait Stand {
     /// The radio.
     fn radio(&self) -> Arc<dyn Radio>;
@@ -44,12 +45,15 @@ pub async fn play(case: &Case, stand: impl Stand) {
         match step {
             Step::Command(command) => player.command(command),
             Step::Peer(action) => player.act(action).await,
-            Step::Expect(expected) => {
-                tokio::time::timeout(PATIENCE, player.expect(expected)).await.expect("what is expected happens");
-            }
+            Step::Expect(expected) => patiently(player.expect(expected)).await,
         }
     }
     player.end().await;
+}
+
+/// Waits for what has to happen, and not for ever.
+pub async fn patiently<T>(what: impl Future<Output = T>) -> T {
+    tokio::time::timeout(PATIENCE, what).await.expect("what is expected happens")
 }
 
 struct Player<S> {
@@ -128,8 +132,7 @@ impl<S: Stand> Player<S> {
     }
 
     async fn link_event(&self, peripheral: &str) -> LinkEvent {
-        let id = self.stand.id(peripheral);
-        self.recorder.next(|streams| streams.links.get_mut(&id)?.pop_front()).await
+        self.recorder.link_event(&self.stand.id(peripheral)).await
     }
 
     /// Sees that nothing was reported, and nothing arrived, that the case does not tell.

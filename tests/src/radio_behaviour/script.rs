@@ -28,6 +28,7 @@ pub enum Need {
     Strangers,
     Services,
     Permission,
+    SuddenOff,
 }
 
 #[derive(Debug)]
@@ -65,12 +66,10 @@ pub enum Peer {
         says: Option<Hex>,
     },
     Refuse {
-        #[serde(rename = "peripheral")]
-        _peripheral: String,
+        peripheral: String,
     },
     ServiceMissing {
-        #[serde(rename = "peripheral")]
-        _peripheral: String,
+        peripheral: String,
     },
     Notify {
         peripheral: String,

@@ -9,27 +9,37 @@ use std::{
 use keybutton::radio::{Advertisement, PeripheralId, RadioError, RadioEvents, RadioState};
 use tokio::sync::Notify;
 
+/// Listens to a radio, and keeps what it hears.
 #[derive(Default)]
 pub struct Recorder {
     streams: Mutex<Streams>,
     more: Notify,
 }
 
+/// What was reported and nobody asked for yet, in the order of the reports.
 #[derive(Default)]
 pub struct Streams {
+    /// The advertisements of each peripheral.
     pub heard: HashMap<PeripheralId, VecDeque<Advertisement>>,
+    /// What was told of the link to each peripheral.
     pub links: HashMap<PeripheralId, VecDeque<LinkEvent>>,
+    /// The radio's states.
     pub states: VecDeque<RadioState>,
 }
 
+/// What is told of a link.
 #[derive(Clone, PartialEq, Eq)]
 pub enum LinkEvent {
+    /// It is up, with this ATT MTU.
     Connected(u16),
+    /// The lock notified this value.
     Notification(Vec<u8>),
+    /// It is gone, or never came up.
     Disconnected(RadioError),
 }
 
 impl Recorder {
+    /// Listens; nothing was heard so far.
     pub fn new() -> Arc<Self> {
         Arc::default()
     }
@@ -45,6 +55,12 @@ impl Recorder {
         }
     }
 
+    /// Waits for what is reported next of the link to this peripheral.
+    pub async fn link_event(&self, peripheral: &PeripheralId) -> LinkEvent {
+        self.next(|streams| streams.links.get_mut(peripheral)?.pop_front()).await
+    }
+
+    /// Looks at the streams.
     pub fn with<T>(&self, look: impl FnOnce(&mut Streams) -> T) -> T {
         look(&mut self.streams.lock().unwrap_or_else(PoisonError::into_inner))
     }
