@@ -10,7 +10,8 @@ use super::{
     script::{Hex, Peer},
 };
 
-const LOCK: &str = "lock";
+/// The peer that takes part.
+pub const LOCK: &str = "lock";
 const MTU: u16 = 185;
 
 /// A listener may connect again from within the report of an end.
@@ -54,7 +55,7 @@ pub async fn is_let_go(mut stand: impl Stand) {
 }
 
 /// Has the lock advertise, and scans until it was heard; the scan goes on.
-async fn hear_the_lock(stand: &mut impl Stand, recorder: &Arc<Recorder>) {
+pub async fn hear_the_lock(stand: &mut impl Stand, recorder: &Arc<Recorder>) {
     let service_data = Some(Hex(vec![0x10; 10]));
     stand.act(Peer::Advertise { peripheral: LOCK.to_owned(), service_data, tx_power: None, service: true }).await;
     stand.radio().start_scan(recorder.clone()).unwrap();
