@@ -184,7 +184,8 @@ async fn open(name: &PeripheralId, peripheral: &Peripheral, line: &mut Line) -> 
         }
         subscribed => subscribed?,
     }
-    // Not known before discovery on Linux.
+    // Linux tells it with the services. Those of an earlier link may have an earlier MTU: a value that is too long for
+    // this link is not sent then, and the link ends.
     let mtu = peripheral.mtu().clamp(MIN_MTU, MAX_MTU);
     let steps = LinkSteps {
         peripheral: name.clone(),
