@@ -91,7 +91,8 @@ class ForeignPartsTest {
             val failing = object : Vault by vault {
                 override fun store(name: String, value: ByteArray): Unit = throw failure
             }
-            phone("Failing vault") { it.copy(vault = failing) }.use { phone ->
+            // The air may still have the one before: a name is one phone's at a time.
+            phone("Failing vault, ${failure.javaClass.simpleName}") { it.copy(vault = failing) }.use { phone ->
                 val error = assertThrows<KeybuttonException> { phone.signIn(ann) }
                 assertEquals(ErrorCode.VAULT_UNAVAILABLE, error.code)
             }
