@@ -19,7 +19,7 @@ use tokio::time::{Instant, sleep_until};
 
 use self::{
     floor::{Floor, Peer},
-    judge::{Sample, Samples},
+    judge::{Rounds, Sample, Samples},
 };
 use super::{budget::Budget, table::BenchReport};
 use crate::{failure::Failure, phone::Phone};
@@ -86,7 +86,7 @@ async fn at_door(
     let mut samples = Samples::default();
     for round in 0..presses {
         tell(&format!("round {} of {presses}", round + 1));
-        bench.round(round, Press::Fast(phone), &mut samples).await?;
+        bench.round(round, Press::Fast(phone), &mut samples.fast).await?;
     }
     Ok(BenchReport::new(judge::judge(&samples, "the lock's answer to a phone's first message")))
 }
@@ -145,32 +145,32 @@ impl Bench {
     }
 
     /// One press, and the floor once. What came before may leave traces in the stack, so they go first in turn.
-    async fn round(&mut self, number: u32, press: Press<'_>, samples: &mut Samples) -> Result<(), Failure> {
+    async fn round(&mut self, number: u32, press: Press<'_>, rounds: &mut Rounds) -> Result<(), Failure> {
         let floor_first = number.is_multiple_of(2);
         if floor_first {
-            self.floor(samples).await?;
+            self.floor(rounds).await?;
         }
-        match press {
-            Press::Fast(phone) => samples.fast.push(self.press_again(phone).await?.is(1)?),
+        rounds.presses.push(match press {
+            Press::Fast(phone) => self.press_again(phone).await?.is(1)?,
             Press::First(phone) => {
                 self.radio.forget_peripherals();
-                samples.first.push(self.press(phone).await?.is(3)?);
+                self.press(phone).await?.is(3)?
             }
-        }
+        });
         if !floor_first {
-            self.floor(samples).await?;
+            self.floor(rounds).await?;
         }
         Ok(())
     }
 
     /// Does once what a bare program does.
-    async fn floor(&mut self, samples: &mut Samples) -> Result<(), Failure> {
+    async fn floor(&mut self, rounds: &mut Rounds) -> Result<(), Failure> {
         let (Some(floor), Some(steps)) = (&mut self.floor, self.radio.last_link_steps()) else {
             return Err(bench_failed("the lock is not known yet"));
         };
         let found = floor.once(&steps.peripheral).await?;
-        samples.floor.push(found.sample);
-        samples.round_trips.extend(found.round_trips);
+        rounds.floor.push(found.sample);
+        rounds.round_trips.extend(found.round_trips);
         Ok(())
     }
 }
@@ -262,16 +262,16 @@ mod own {
         let (warm, strangers) = phones.split_first().ok_or_else(|| bench_failed("it has no phone"))?;
         tell("warming up");
         bench.press(warm).await?.opened()?;
-        bench.floor(&mut Samples::default()).await?;
+        bench.floor(&mut Rounds::default()).await?;
         let mut samples = Samples::default();
         for (round, stranger) in (0..).zip(strangers) {
             tell(&format!("first opening {} of {}", round + 1, strangers.len()));
-            bench.round(round, Press::First(stranger), &mut samples).await?;
+            bench.round(round, Press::First(stranger), &mut samples.first).await?;
         }
         bench.press_again(warm).await?.opened()?;
         for round in (0..).take(strangers.len()) {
             tell(&format!("fast press {} of {}", round + 1, strangers.len()));
-            bench.round(round, Press::Fast(warm), &mut samples).await?;
+            bench.round(round, Press::Fast(warm), &mut samples.fast).await?;
         }
         Ok(samples)
     }
