@@ -30,11 +30,8 @@ pub trait Stand {
     /// What arrived at any peer and nobody asked for.
     async fn left(&mut self) -> Vec<(String, Vec<u8>)>;
 
-    /// Lets everything that is under way come to rest.
+    /// Lets everything that is under way come to rest. Whoever advertises does so meanwhile, once at least.
     async fn rest(&mut self);
-
-    /// Gives advertisements an occasion to be reported.
-    async fn advertise_once_more(&mut self);
 }
 
 /// Plays the case; fails with the step that came out differently.
@@ -119,7 +116,7 @@ impl<S: Stand> Player<S> {
             Expect::NoAdvertisement {} => {
                 self.stand.rest().await;
                 self.recorder.with(|streams| streams.heard.clear());
-                self.stand.advertise_once_more().await;
+                self.stand.rest().await;
                 self.recorder.with(|streams| assert!(streams.heard.is_empty(), "{:?}", streams.heard));
             }
             Expect::NoLinkEvent { peripheral } => {

@@ -134,10 +134,6 @@ impl Stand for AirStand {
     async fn rest(&mut self) {
         sleep(REST).await;
     }
-
-    async fn advertise_once_more(&mut self) {
-        sleep(REST).await;
-    }
 }
 
 impl Lock {

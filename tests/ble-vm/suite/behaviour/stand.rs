@@ -143,10 +143,6 @@ impl Stand for BluezStand<'_> {
     async fn rest(&mut self) {
         sleep(REST).await;
     }
-
-    async fn advertise_once_more(&mut self) {
-        sleep(REST).await;
-    }
 }
 
 impl Lock {
